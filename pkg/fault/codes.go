@@ -1,0 +1,134 @@
+package fault
+
+// Code names one way of going wrong. Codes are part of the wire contract:
+// they are added, never renamed.
+type Code string
+
+// The codes. The comment behind each says when it is used.
+const (
+	// invalid: the request itself is wrong; sending it again will not help.
+	InvalidRequest         Code = "invalid_request"          // a parameter is missing, unknown or of the wrong type
+	InvalidEvent           Code = "invalid_event"            // an attribute breaks CloudEvents 1.0 or our grammar
+	NotACloudEvent         Code = "not_a_cloudevent"         // HTTP body without the attributes that make it an event
+	UnsupportedContentType Code = "unsupported_content_type" // HTTP media type we do not take
+	EventTooLarge          Code = "event_too_large"          // above the configured maximum event size
+	InvalidName            Code = "invalid_name"             // a tenant, user or id outside the token grammar
+	InvalidTopic           Code = "invalid_topic"            // a topic outside the grammar
+	InvalidVerb            Code = "invalid_verb"             // a verb outside the grammar
+	UnknownName            Code = "unknown_name"             // no view has this event name
+	InvalidCursor          Code = "invalid_cursor"           // not the text of a cursor
+	InvalidFrame           Code = "invalid_frame"            // not a frame of the plain WebSocket protocol
+	FrameTooLarge          Code = "frame_too_large"          // a client frame above the limit
+	UnsupportedProtocol    Code = "unsupported_protocol"     // WebSocket subprotocol we do not speak
+	InvalidConfig          Code = "invalid_config"           // a setting has an impossible value
+	UnknownConfigKey       Code = "unknown_config_key"       // a setting that does not exist
+	UsageError             Code = "usage"                    // the command line is off
+
+	// unauthenticated: nobody we know is calling.
+	TokenMissing Code = "token_missing" // no credentials where they are required
+	TokenInvalid Code = "token_invalid" // the token is malformed, forged or not for us
+	TokenExpired Code = "token_expired" // the token was valid and its time is over
+
+	// forbidden: we know the caller, and may not.
+	TenantForbidden Code = "tenant_forbidden" // the tenant is not among the token's
+	GrantMissing    Code = "grant_missing"    // no grant of the token covers this
+	OriginForbidden Code = "origin_forbidden" // a browser page of a foreign origin
+
+	// not_found
+	NotFound         Code = "not_found"          // no such thing, or no such route
+	MethodNotAllowed Code = "method_not_allowed" // the route exists, not with this method
+
+	// conflict: the state of the world does not allow it now.
+	Conflict          Code = "conflict"            // somebody else changed it first
+	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
+	DataDirUnwritable Code = "data_dir_unwritable" // the data directory cannot be written
+	PortInUse         Code = "port_in_use"         // another process listens there
+
+	// gone
+	CursorGone Code = "cursor_gone" // the log no longer holds what follows the cursor
+
+	// exhausted: a limit was reached.
+	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
+	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection
+
+	// unavailable: try again.
+	Unavailable   Code = "unavailable"    // something we need does not answer
+	Starting      Code = "starting"       // not serving yet
+	Draining      Code = "draining"       // shutting down; come back to another replica
+	StreamLost    Code = "stream_lost"    // a stream that existed is missing; an operator must decide
+	EpochMismatch Code = "epoch_mismatch" // the stream is not the one this state was made for
+	TopologyNewer Code = "topology_newer" // a newer version has changed the streams
+	FeedLost      Code = "feed_lost"      // the live feed broke; reconnect and resume
+
+	// internal
+	Internal Code = "internal" // our fault
+)
+
+// row is what the table says of one code.
+type row struct {
+	kind   Kind
+	status int // HTTP status; 0 = the kind's
+	close  int // WebSocket close code, see Close*
+}
+
+// table is the one place that maps codes. Close codes 4000 to 4499 tell the
+// client to reconnect (and resume), 4500 to 4999 that reconnecting the same
+// way cannot help: the number alone decides, as in centrifugo.
+var table = map[Code]row{
+	InvalidRequest:         {Invalid, 0, 4500},
+	InvalidEvent:           {Invalid, 0, 4501},
+	NotACloudEvent:         {Invalid, 0, 4502},
+	UnsupportedContentType: {Invalid, 415, 4503},
+	EventTooLarge:          {Invalid, 413, 4504},
+	InvalidName:            {Invalid, 0, 4505},
+	InvalidTopic:           {Invalid, 0, 4506},
+	InvalidVerb:            {Invalid, 0, 4507},
+	UnknownName:            {Invalid, 0, 4508},
+	InvalidCursor:          {Invalid, 0, 4509},
+	InvalidFrame:           {Invalid, 0, 4510},
+	FrameTooLarge:          {Invalid, 413, 4511},
+	UnsupportedProtocol:    {Invalid, 0, 4512},
+	InvalidConfig:          {Invalid, 0, 4513},
+	UnknownConfigKey:       {Invalid, 0, 4514},
+	UsageError:             {Invalid, 0, 4515},
+
+	TokenMissing: {Unauthenticated, 0, 4530},
+	TokenInvalid: {Unauthenticated, 0, 4531},
+	TokenExpired: {Unauthenticated, 0, 4532},
+
+	TenantForbidden: {Forbidden, 0, 4540},
+	GrantMissing:    {Forbidden, 0, 4541},
+	OriginForbidden: {Forbidden, 0, 4542},
+
+	NotFound:         {Missing, 0, 4550},
+	MethodNotAllowed: {Missing, 405, 4551},
+
+	Conflict:          {Conflicting, 0, 4560},
+	DataDirInUse:      {Conflicting, 0, 4561},
+	DataDirUnwritable: {Conflicting, 0, 4562},
+	PortInUse:         {Conflicting, 0, 4563},
+
+	CursorGone: {Gone, 0, 4570},
+
+	TooManySubscriptions: {Exhausted, 0, 4580},
+	SlowConsumer:         {Exhausted, 0, 4000},
+
+	Unavailable:   {Down, 0, 4010},
+	Starting:      {Down, 0, 4011},
+	Draining:      {Down, 0, 4012},
+	StreamLost:    {Down, 0, 4013},
+	EpochMismatch: {Down, 0, 4014},
+	TopologyNewer: {Down, 0, 4015},
+	FeedLost:      {Down, 0, 4016},
+
+	Internal: {Ours, 0, 4020},
+}
+
+// Codes lists every code, in no order.
+func Codes() []Code {
+	all := make([]Code, 0, len(table))
+	for c := range table {
+		all = append(all, c)
+	}
+	return all
+}

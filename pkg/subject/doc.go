@@ -1,0 +1,21 @@
+// Package subject is the grammar of Belfry's NATS subjects, and the only place
+// where a dot between two tokens is typed.
+//
+//	evt.<tenant>.<topic>.<verb>          durable events, kept in EVENTS
+//	live.evt.<tenant>.<topic>.<verb>     the same, republished after commit
+//	ctl.…                                control records in EVENTS, not republished
+//	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
+//	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
+//	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
+//	presence.<tenant>.<user>             online and offline            (never stored)
+//	dead.<consumer>.<epoch>-<sequence>   what was given up, kept in DEADLETTERS
+//	svc.<service>.<Method>               the services' APIs
+//
+// A token that comes from outside (tenant, user, topic, verb, id) is escaped:
+// every byte outside [A-Za-z0-9-] becomes "=" and two upper-case hex digits.
+// That is legal in subjects and in key-value keys, and leaves "_" to us: no
+// tenant's name can be the platform's own "_". At most 255 bytes before
+// escaping, never empty. Topic and verb are compared ignoring case, so they are
+// folded to lower case before they become an address; the spelling received
+// stays in the event.
+package subject

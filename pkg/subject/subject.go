@@ -1,0 +1,105 @@
+package subject
+
+import (
+	"strings"
+)
+
+const (
+	sep      = "."
+	rest     = ">"
+	evt      = "evt"
+	live     = "live"
+	ctl      = "ctl"
+	rt       = "rt"
+	clock    = "clock"
+	presence = "presence"
+	dead     = "dead"
+	svc      = "svc"
+	hook     = "hook"
+	op       = "op"
+)
+
+// Patterns that streams, permissions and subscriptions name as they are.
+const (
+	Events      = "evt.*.*.*"      // every durable event
+	Control     = "ctl.>"          // every control record
+	LiveEvents  = "live.evt.*.*.*" // every durable event, after commit
+	DeadLetters = "dead.>"         // everything given up
+)
+
+// Roots are the first tokens that permissions are written with: Roots.Live is
+// "live.>".
+var Roots = struct{ Events, Live, Operations, Realtime, Service, Clock, Presence, Hook string }{
+	join(evt, rest), join(live, rest), join(op, rest), join(rt, rest),
+	join(svc, rest), join(clock, rest), join(presence, rest), join(hook, rest),
+}
+
+func join(tokens ...string) string { return strings.Join(tokens, sep) }
+
+// Address is where a durable event belongs. In an Address read from a subject
+// the three are unescaped; Topic and Verb may still need Fold.
+type Address struct{ Tenant, Topic, Verb string }
+
+// Event is the subject of an address: evt.<tenant>.<topic>.<verb>, topic and
+// verb in lower case. Codes invalid_name, invalid_topic, invalid_verb.
+func Event(a Address) (string, error) {
+	if err := a.Check(); err != nil {
+		return "", err
+	}
+	return join(evt, escape(a.Tenant), escape(Fold(a.Topic)), escape(Fold(a.Verb))), nil
+}
+
+// Check says whether tenant, topic and verb are inside the grammar.
+func (a Address) Check() error {
+	if err := CheckTenant(a.Tenant); err != nil {
+		return err
+	}
+	if err := CheckTopic(a.Topic); err != nil {
+		return err
+	}
+	return CheckVerb(a.Verb)
+}
+
+// ParseEvent reads the address in evt.… or live.evt.…; ok is false for any
+// other subject.
+func ParseEvent(s string) (a Address, ok bool) {
+	s = strings.TrimPrefix(s, live+sep)
+	s, ok = strings.CutPrefix(s, evt+sep)
+	if !ok {
+		return a, false
+	}
+	tenant, s, ok1 := strings.Cut(s, sep)
+	topic, verb, ok2 := strings.Cut(s, sep)
+	if !ok1 || !ok2 || strings.Contains(verb, sep) || tenant == "" || topic == "" || verb == "" {
+		return a, false
+	}
+	return Address{Unescape(tenant), Unescape(topic), Unescape(verb)}, true
+}
+
+// TenantEvents is the filter for all durable events of a tenant, evt.<tenant>.>.
+func TenantEvents(tenant string) (string, error) { return ofTenant(tenant, evt) }
+
+// TenantLive is the live feed of a tenant, live.evt.<tenant>.>.
+func TenantLive(tenant string) (string, error) { return ofTenant(tenant, live, evt) }
+
+func ofTenant(tenant string, prefix ...string) (string, error) {
+	if err := CheckTenant(tenant); err != nil {
+		return "", err
+	}
+	return join(append(prefix, escape(tenant), rest)...), nil
+}
+
+// Live is the subject on which a subject of EVENTS is republished.
+func Live(s string) string { return join(live, s) }
+
+// Dead is the subject of a dead letter: dead.<consumer>.<position>, position
+// being the cursor text of the message in its source stream.
+func Dead(consumer, position string) string { return join(dead, escape(consumer), position) }
+
+// Service is the subject of one method of a service's API, svc.<service>.<Method>.
+func Service(service, method string) string { return join(svc, service, method) }
+
+// MessageID is the Nats-Msg-Id of an event: <tenant>/<source>/<id>. JetStream
+// compares these ids over a whole stream, so the tenant and the source keep two
+// publishers' ids apart.
+func MessageID(tenant, source, id string) string { return tenant + "/" + source + "/" + id }

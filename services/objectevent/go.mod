@@ -1,0 +1,7 @@
+module github.com/belfry-events/belfry/services/objectevent
+
+go 1.26.0
+
+replace github.com/belfry-events/belfry/pkg => ../../pkg
+
+replace github.com/belfry-events/belfry/proto => ../../proto
