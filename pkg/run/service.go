@@ -1,0 +1,13 @@
+package run
+
+import "context"
+
+// Service is something that runs for as long as the process does.
+//
+// Run blocks; it returns nil after an orderly stop once ctx is cancelled, and an
+// error as soon as it cannot go on. It is called once. Ready is closed when the
+// service serves; it may be called before Run.
+type Service interface {
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+}
