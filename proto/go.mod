@@ -2,10 +2,9 @@ module github.com/belfry-events/belfry/proto
 
 go 1.26.0
 
-require (
-	connectrpc.com/connect v1.21.1 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
-)
+require google.golang.org/protobuf v1.36.12
+
+require connectrpc.com/connect v1.21.1 // indirect
 
 tool (
 	connectrpc.com/connect/cmd/protoc-gen-connect-go
