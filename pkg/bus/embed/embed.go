@@ -1,0 +1,153 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// Options configure a server. Only DataDir is required.
+type Options struct {
+	DataDir string // holds streams, the service password and a lock; made if missing
+
+	Host     string // default 127.0.0.1
+	Port     int    // default 4222; -1 = any free port
+	NoListen bool   // only in-process connections
+	TLS      TLS    // of the listener for clients
+
+	ServerName string // default "belfry"; in a cluster every node needs its own
+	Cluster    Cluster
+
+	ServicePassword string // default: generated once, kept in DataDir
+	MaxEventBytes   int    // largest data of one event; default 1 MiB
+	SyncAlways      bool   // fsync before every acknowledgement, not every two minutes
+
+	Log *slog.Logger // default: discards
+}
+
+// TLS are the files of the client listener. All empty: no TLS.
+type TLS struct {
+	Cert string // PEM of the server's certificate
+	Key  string // PEM of its key
+	CA   string // PEM of authorities; set, clients must show a certificate of theirs
+}
+
+// Cluster makes the server one node of several. All nodes need the same Name
+// and the same ServicePassword, which also protects the routes between them.
+type Cluster struct {
+	Name   string   // empty: no cluster
+	Host   string   // default 127.0.0.1
+	Port   int      // where other nodes connect; -1 = any free port
+	Routes []string // host:port of the nodes' cluster ports, own one included or not
+}
+
+// Server is a running NATS server.
+type Server struct {
+	ns       *server.Server
+	lock     *flock.Flock
+	log      *serverLog
+	password string
+}
+
+// readyTimeout bounds the wait for the listener after JetStream has recovered.
+const readyTimeout = 10 * time.Second
+
+// Start brings a server up and returns once it takes connections. A cluster
+// node is up before the cluster has a leader. Codes: data_dir_unwritable,
+// data_dir_in_use, port_in_use, invalid_config.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("start the NATS server: %w", err)
+	}
+	lock, err := lockDir(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{lock: lock, log: &serverLog{log: o.Log}}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, o Options) (err error) {
+	if err := o.probePorts(ctx); err != nil {
+		return err
+	}
+	if s.password = o.ServicePassword; s.password == "" {
+		if s.password, err = loadPassword(o.DataDir); err != nil {
+			return err
+		}
+	}
+	options, err := o.serverOptions(s.password)
+	if err != nil {
+		return err
+	}
+	if s.ns, err = server.NewServer(options); err != nil {
+		return fault.Wrap(fault.InvalidConfig, err, "the NATS server refuses its settings")
+	}
+	s.ns.SetLoggerV2(s.log, false, false, false)
+	s.ns.Start()
+	if !s.ns.ReadyForConnections(readyTimeout) || s.log.died() != "" {
+		s.ns.Shutdown()
+		s.ns.WaitForShutdown()
+		return fault.Wrap(fault.Unavailable, errors.New(s.log.died()), "the NATS server did not start")
+	}
+	return nil
+}
+
+// Stop shuts down and waits until the store is closed and the data directory
+// free again. When ctx ends first the shutdown goes on behind it. Stopping twice
+// is stopping once.
+func (s *Server) Stop(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() {
+		s.ns.Shutdown()
+		s.ns.WaitForShutdown()
+		done <- s.lock.Unlock()
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("unlock the data directory: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fault.Wrap(fault.Unavailable, ctx.Err(), "the NATS server is still shutting down")
+	}
+}
+
+// ClientURL is where clients connect, with the effective port; empty with
+// NoListen.
+func (s *Server) ClientURL() string {
+	if s.ns.Addr() == nil {
+		return ""
+	}
+	return s.ns.ClientURL()
+}
+
+// ServicePassword is the password of ServiceUser.
+func (s *Server) ServicePassword() string { return s.password }
+
+// InProcess gives connections without a socket, for nats.InProcessServer.
+func (s *Server) InProcess() *server.Server { return s.ns }
+
+// Healthz is nil while the server, its JetStream and all streams are well; code
+// unavailable otherwise.
+func (s *Server) Healthz() error {
+	if h := s.ns.Healthz(nil); h.Status != "ok" {
+		return fault.Wrap(fault.Unavailable, errors.New(h.Error), "the NATS server is not well: %s", h.Status)
+	}
+	return nil
+}

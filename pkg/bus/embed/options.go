@@ -1,0 +1,163 @@
+package embed
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+// Defaults of Options.
+const (
+	DefaultHost       = "127.0.0.1"
+	DefaultPort       = 4222
+	DefaultServerName = "belfry"
+
+	routeUser = "route"
+
+	// payloadRoom is what a message may be above the stored maximum before
+	// the server cuts the publisher's connection instead of answering it.
+	payloadRoom = 64 << 10
+
+	// maxEventBytes keeps a message far below the server's buffer per client.
+	maxEventBytes = 8 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.Host == "" {
+		o.Host = DefaultHost
+	}
+	if o.Port == 0 {
+		o.Port = DefaultPort
+	}
+	if o.ServerName == "" && o.Cluster.Name == "" {
+		o.ServerName = DefaultServerName
+	}
+	if o.Cluster.Host == "" {
+		o.Cluster.Host = DefaultHost
+	}
+	if o.MaxEventBytes == 0 {
+		o.MaxEventBytes = topology.DefaultMaxEventBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	invalid := func(field, format string, args ...any) error {
+		return fault.Field(fault.InvalidConfig, field, format, args...)
+	}
+	switch {
+	case o.DataDir == "":
+		return invalid("data_dir", "must not be empty")
+	case o.MaxEventBytes < 0 || o.MaxEventBytes > maxEventBytes:
+		return invalid("max_event_bytes", "%d is not between 1 and %d", o.MaxEventBytes, maxEventBytes)
+	case (o.TLS.Cert == "") != (o.TLS.Key == ""):
+		return invalid("tls", "certificate and key go together")
+	case o.TLS.CA != "" && o.TLS.Cert == "":
+		return invalid("tls", "an authority for clients needs a server certificate")
+	case o.Cluster.Name == "":
+		return nil
+	case o.ServerName == "":
+		return invalid("server_name", "every node of a cluster needs a name of its own")
+	case o.ServicePassword == "":
+		return invalid("service_password", "the nodes of a cluster share one; it cannot be generated")
+	}
+	return nil
+}
+
+// probePorts finds out that a port is taken before a large store is recovered
+// for nothing.
+func (o Options) probePorts(ctx context.Context) error {
+	if !o.NoListen {
+		if err := probe(ctx, o.Host, o.Port); err != nil {
+			return err
+		}
+	}
+	if o.Cluster.Name != "" {
+		return probe(ctx, o.Cluster.Host, o.Cluster.Port)
+	}
+	return nil
+}
+
+func probe(ctx context.Context, host string, port int) error {
+	if port < 0 {
+		return nil
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return portFault(err, address)
+	}
+	return l.Close()
+}
+
+// serverOptions are the settings of every Belfry server.
+func (o Options) serverOptions(password string) (*server.Options, error) {
+	stored := o.MaxEventBytes + topology.HeaderRoom
+	options := &server.Options{
+		ServerName: o.ServerName,
+		Host:       o.Host,
+		Port:       o.Port,
+		DontListen: o.NoListen,
+		NoSigs:     true, // signals belong to the process
+
+		Users: []*server.User{
+			{Username: ServiceUser, Password: password},
+			{Username: AppUser, Password: password, Permissions: appPermissions()},
+		},
+		NoAuthUser: AppUser,
+
+		JetStream:              true,
+		StoreDir:               o.DataDir,
+		SyncAlways:             o.SyncAlways,
+		MaxPayload:             int32(stored + payloadRoom),
+		DisableJetStreamBanner: true,
+		// Streams name their own limit; this one is for buckets and others
+		// that cannot, which would otherwise stop at 1,000.
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: topology.DefaultMaxConsumers},
+	}
+	if err := o.addTLS(options); err != nil {
+		return nil, err
+	}
+	return options, o.addCluster(options, password)
+}
+
+func (o Options) addTLS(options *server.Options) error {
+	if o.TLS.Cert == "" {
+		return nil
+	}
+	config, err := server.GenTLSConfig(&server.TLSConfigOpts{
+		CertFile: o.TLS.Cert, KeyFile: o.TLS.Key, CaFile: o.TLS.CA, Verify: o.TLS.CA != "",
+	})
+	if err != nil {
+		return fault.Wrap(fault.InvalidConfig, err, "tls: the files cannot be used").With("field", "tls")
+	}
+	options.TLS, options.TLSConfig, options.TLSVerify = true, config, o.TLS.CA != ""
+	return nil
+}
+
+func (o Options) addCluster(options *server.Options, password string) error {
+	if o.Cluster.Name == "" {
+		return nil
+	}
+	options.Cluster = server.ClusterOpts{
+		Name: o.Cluster.Name, Host: o.Cluster.Host, Port: o.Cluster.Port,
+		Username: routeUser, Password: password,
+	}
+	for _, r := range o.Cluster.Routes {
+		if _, _, err := net.SplitHostPort(r); err != nil {
+			return fault.Field(fault.InvalidConfig, "cluster.routes", "%q is not host:port", r)
+		}
+		options.Routes = append(options.Routes, &url.URL{Scheme: "nats", Host: r, User: url.UserPassword(routeUser, password)})
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package embed
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// PasswordFile is the name, inside the data directory, of the file with the
+// generated password of the service user. Only its owner may read it.
+const PasswordFile = "nats-service.password"
+
+// loadPassword reads the generated password, or makes one. The caller holds the
+// lock on the directory, so nobody else writes it at the same time.
+func loadPassword(dir string) (string, error) {
+	path := filepath.Join(dir, PasswordFile)
+	b, err := os.ReadFile(path)
+	if err == nil && strings.TrimSpace(string(b)) != "" {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the service password: %w", err)
+	}
+	password := rand.Text() // 128 bits
+	if err := os.WriteFile(path, []byte(password+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the service password: %w", err)
+	}
+	return password, nil
+}

@@ -1,0 +1,63 @@
+package bus
+
+import (
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are counted also without a registry: the code needs no question.
+type metrics struct {
+	reconnects  prometheus.Counter
+	slow        prometheus.Counter
+	asyncErrors prometheus.Counter
+	recreated   *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		reconnects:  counter("belfry_nats_reconnects_total", "Times the connection to NATS was lost and found again."),
+		slow:        counter("belfry_nats_slow_consumers_total", "Times a subscription of this process fell behind and lost messages."),
+		asyncErrors: counter("belfry_nats_errors_total", "Errors the NATS server reported outside any call, slow consumers excepted."),
+		recreated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_consumer_recreated_total", Help: "Durable consumers that had disappeared and were made again.",
+		}, []string{"stream", "consumer"}),
+	}
+	if r != nil {
+		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated)
+	}
+	return m
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+// handlers log and count what happens to the connection between calls.
+func (b *Bus) handlers() []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("nats connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			b.metrics.reconnects.Inc()
+			b.log.Info("nats connection back", "server", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			attrs := []any{"error", err}
+			if sub != nil {
+				attrs = append(attrs, "subscription", sub.Subject)
+			}
+			if errors.Is(err, nats.ErrSlowConsumer) {
+				b.metrics.slow.Inc()
+				b.log.Warn("nats subscription too slow", attrs...)
+				return
+			}
+			b.metrics.asyncErrors.Inc()
+			b.log.Warn("nats error", attrs...)
+		}),
+	}
+}

@@ -1,0 +1,148 @@
+package topology
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// Names in JetStream, part of the wire contract.
+const (
+	Events      = "EVENTS"      // every durable event and control record, in one order
+	DeadLetters = "DEADLETTERS" // what was given up
+
+	memory = "belfry_topology" // bucket: stream name → epoch
+)
+
+// Keys of a stream's metadata.
+const (
+	EpochKey   = "belfry_epoch"    // eight characters, new when the stream is created
+	VersionKey = "belfry_topology" // the version of this package that shaped the stream
+)
+
+// Version is the version of the shapes in this program. Raise it with every
+// change of a stream that an older program must not undo.
+const Version = 1
+
+// Defaults and fixed limits.
+const (
+	DefaultEventsMaxAge  = 14 * 24 * time.Hour
+	DefaultMaxEventBytes = 1 << 20 // the data of one event
+	DefaultMaxConsumers  = 10_000  // nats-server's own default of 1,000 is not lifted by "unlimited"
+
+	// HeaderRoom is what a stored message may have in headers beside the data.
+	HeaderRoom = 64 << 10
+
+	deadLettersMaxAge = 90 * 24 * time.Hour
+	duplicates        = 2 * time.Minute
+)
+
+// Consumer is a durable consumer and the stream it reads.
+type Consumer struct {
+	Stream string
+	Config jetstream.ConsumerConfig
+}
+
+// Spec is what must exist. Buckets become streams too; every bucket answers
+// reads from its leader, never from a replica that may lag behind.
+type Spec struct {
+	Streams   []jetstream.StreamConfig
+	Consumers []Consumer
+	Buckets   []jetstream.KeyValueConfig
+}
+
+// Options are what an operator decides about the shapes, and how Ensure
+// behaves. Zero values mean the defaults.
+type Options struct {
+	Replicas      int           // of every stream: 1 (default) or 3
+	EventsMaxAge  time.Duration // how long EVENTS keeps a message; default 14 days
+	MaxEventBytes int           // largest data of one event, without HeaderRoom; default 1 MiB
+	MaxConsumers  int           // per stream; default 10,000
+	RecreateLost  bool          // make a lost stream anew, with a new epoch
+	Log           *slog.Logger  // default: discards
+}
+
+func (o Options) withDefaults() Options {
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.EventsMaxAge == 0 {
+		o.EventsMaxAge = DefaultEventsMaxAge
+	}
+	if o.MaxEventBytes == 0 {
+		o.MaxEventBytes = DefaultMaxEventBytes
+	}
+	if o.MaxConsumers == 0 {
+		o.MaxConsumers = DefaultMaxConsumers
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Platform is what every Belfry process needs. Services append their own
+// streams, consumers and buckets to it.
+func Platform(o Options) Spec {
+	o = o.withDefaults()
+	return Spec{
+		Streams: []jetstream.StreamConfig{events(o), deadLetters(o)},
+	}
+}
+
+// events is the one log. Not in it, on purpose: rollup, because one publisher's
+// "Nats-Rollup: all" would empty it; a denial of deletes, because erasing a
+// person's events deletes by sequence.
+func events(o Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               Events,
+		Description:        "every durable event of every tenant, in one order",
+		Subjects:           []string{subject.Events, subject.Control},
+		Retention:          jetstream.LimitsPolicy,
+		Storage:            jetstream.FileStorage,
+		Discard:            jetstream.DiscardOld,
+		Compression:        jetstream.S2Compression,
+		Replicas:           o.Replicas,
+		MaxAge:             o.EventsMaxAge,
+		MaxMsgSize:         int32(o.MaxEventBytes + HeaderRoom),
+		MaxConsumers:       o.MaxConsumers,
+		Duplicates:         min(duplicates, o.EventsMaxAge),
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+		RePublish:          &jetstream.RePublish{Source: subject.Events, Destination: mapped(subject.LiveEvents)},
+	}
+}
+
+// mapped writes a pattern's stars the way a republish destination wants them:
+// each by the number of the source's star that fills it.
+func mapped(pattern string) string {
+	for n := 1; strings.Contains(pattern, "*"); n++ {
+		pattern = strings.Replace(pattern, "*", fmt.Sprintf("{{wildcard(%d)}}", n), 1)
+	}
+	return pattern
+}
+
+// deadLetters keeps one message per given-up message, under a subject of its
+// own; the platform's writers expect that subject to be empty.
+func deadLetters(o Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               DeadLetters,
+		Description:        "what was given up, with the reason and the original",
+		Subjects:           []string{subject.DeadLetters},
+		Retention:          jetstream.LimitsPolicy,
+		Storage:            jetstream.FileStorage,
+		Discard:            jetstream.DiscardOld,
+		Compression:        jetstream.S2Compression,
+		Replicas:           o.Replicas,
+		MaxAge:             deadLettersMaxAge,
+		MaxConsumers:       o.MaxConsumers,
+		Duplicates:         duplicates,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+	}
+}
