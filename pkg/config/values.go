@@ -1,0 +1,89 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+)
+
+// Origin is the kind of place a value came from.
+type Origin uint8
+
+// The origins, in rising order of precedence.
+const (
+	Default Origin = iota
+	File
+	Environment
+	Flag
+)
+
+// String is the origin's name in lower case.
+func (o Origin) String() string { return [...]string{"default", "file", "environment", "flag"}[o] }
+
+// Source is where one value came from.
+type Source struct {
+	Origin Origin
+	Name   string // path, variable or flag; "" for defaults
+}
+
+// String is "default", "file belfry.yaml", "environment BELFRY_HTTP_ADDR" or
+// "flag --http".
+func (s Source) String() string { return strings.TrimSpace(s.Origin.String() + " " + s.Name) }
+
+// Entry is the effective value of one key.
+type Entry struct {
+	Key    string
+	Value  string // as it could be written in a file; secrets are "***"
+	Source Source
+	Env    string // the environment variable that sets it
+	Usage  string
+}
+
+// Values is what Load found, in the order of the structs.
+type Values struct {
+	Entries  []Entry
+	Warnings []string // environment variables that set nothing
+}
+
+const masked = "***"
+
+func entryOf(f field, s Source, prefix string) Entry {
+	e := Entry{Key: f.key, Value: f.text(), Source: s, Env: f.env(prefix), Usage: f.usage}
+	if f.secret && e.Value != "" {
+		e.Value = masked
+	} else if strings.Contains(e.Value, "@") {
+		e.Value = maskURLs(e.Value)
+	}
+	return e
+}
+
+// maskURLs hides passwords in a list of URLs, nats://user:password@host.
+func maskURLs(list string) string {
+	items := strings.Split(list, ",")
+	for i, item := range items {
+		if u, err := url.Parse(item); err == nil && u.User != nil {
+			// nats://token@host carries a secret as its user name.
+			if _, hasPassword := u.User.Password(); !hasPassword {
+				u.User = url.User("***")
+			} else {
+				u.User = url.UserPassword(u.User.Username(), "***")
+			}
+			items[i] = strings.ReplaceAll(u.String(), "%2A", "*")
+		} else if strings.Contains(item, "://") {
+			items[i] = masked // cannot be read, so it cannot be shown
+		}
+	}
+	return strings.Join(items, ",")
+}
+
+// Print writes key, value and source as a table.
+func (v *Values) Print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "KEY\tVALUE\tSOURCE")
+	for _, e := range v.Entries {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", e.Key, e.Value, e.Source)
+	}
+	return t.Flush()
+}
