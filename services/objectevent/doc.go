@@ -1,1 +1,36 @@
+// Package objectevent will turn what source systems do to objects into events:
+// which events an insert, an update, a move to the trash or a purge raises, in
+// which order, and who may say no before it happens. Nothing of it runs yet;
+// this page is its promise.
+//
+// # Subjects
+//
+//	in    op.<tenant>.<topic>.<op>.<object>  a fact: insert, update, trash, restore,
+//	                                         delete, purge, forget (stream OPERATIONS)
+//	      svc.objectevent.BeforeDelete       asks before a delete; also over HTTP
+//	out   evt.<tenant>.<topic>.<verb>        created, updated, deleting, deleted, …
+//	      hook.<tenant>.<name>               calls a hook that was registered on NATS
+//
+// # State
+//
+// OPERATIONS, a work queue in eight partitions over tenant, topic and object,
+// each with one durable; TRASH, trash.<tenant>.<topic>.<object>, by
+// compare-and-set with the operation's id; ctl.op.<tenant>.<id> in EVENTS, which
+// operations have been seen (7 days); buckets for hooks and alert rules.
+//
+// # Promises
+//
+//	OE1  Insert and delete raise frm events for users' and back-end operations
+//	     alike; an update for a user's always, for a back-end's when it asks.
+//	OE2  To trash: deleting, then deleted. Restore: created, without a frm view.
+//	     Delete without trash: deleting, answered after its handlers are done, then
+//	     deleted. Purge from trash: nothing, but users' sys.userDeleted.
+//	OE3  sys.newUser, sys.userChangeStatus, sys.userDelete (which a hook may veto)
+//	     and sys.userDeleted, each exactly when the AyMINE text says.
+//	OE4  Before-events are calls with a verdict. A dead or slow hook costs its
+//	     timeout and no more. A delete only seen afterwards says so.
+//	OE5  Alerts on data changes, set by a tenant at run time, with a condition over
+//	     old and new values, published to a topic.
+//	OE6  Order per object is kept; an operation reported twice raises its events
+//	     once.
 package objectevent
