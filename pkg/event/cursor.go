@@ -3,8 +3,6 @@ package event
 import (
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -87,9 +85,3 @@ type Stored struct {
 	Cursor Cursor
 	Time   time.Time
 }
-
-// StoredOf reads the position that the server writes into a republished or
-// directly read message (Nats-Sequence, Nats-Time-Stamp); zero if there is
-// none. A publisher may have sent such headers itself and the server's come
-// behind them, so the last value counts.
-func StoredOf(h nats.Header, epoch string) Stored { return Stored{} }

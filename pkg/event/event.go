@@ -46,9 +46,6 @@ type Event struct {
 // DefaultSource is the source of an event whose publisher named none.
 const DefaultSource = "/nats"
 
-// jsonType is the media type of data that names none.
-const jsonType = "application/json"
-
 // NewID is a fresh event id: 22 characters of [0-9A-Za-z], unique without
 // coordination.
 func NewID() string { return nuid.Next() }
