@@ -11,3 +11,9 @@ type Service interface {
 	Run(ctx context.Context) error
 	Ready() <-chan struct{}
 }
+
+// Checker is what a service may have beside: whether it serves right now, as
+// /readyz shows it. nil, or the fault that keeps it from serving.
+type Checker interface {
+	Check(ctx context.Context) error
+}

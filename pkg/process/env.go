@@ -1,0 +1,46 @@
+package process
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/run"
+)
+
+// Env is what a service is given. Everything in it is ready and never nil.
+type Env struct {
+	Name          string // of the part: "gateway"
+	Version       string // of the build
+	Log           *slog.Logger
+	Bus           *bus.Bus             // connected, topology ensured
+	Registry      *prometheus.Registry // of the process
+	Tracer        trace.Tracer
+	Verifier      auth.Verifier
+	Mux           *http.ServeMux // for the service's routes; served once all parts are ready
+	MaxEventBytes int            // largest data of one event
+}
+
+// Part is a service in the table of a program. If the service also is a
+// run.Checker, /readyz asks it.
+type Part struct {
+	Name  string
+	About string // one line
+	New   func(Env) (run.Service, error)
+}
+
+// Embedder starts a NATS server inside the process, as c says.
+type Embedder func(ctx context.Context, c Config, log *slog.Logger) (*Embedded, error)
+
+// Embedded is a NATS server that runs inside.
+type Embedded struct {
+	Bus   bus.Options // how to connect to it with all rights
+	URL   string      // where others connect; "" = nowhere
+	Check func() error
+	Stop  func(context.Context) error // shuts down and waits
+}

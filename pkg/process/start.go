@@ -1,0 +1,144 @@
+package process
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/run"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+// retryEvery is how often something that is down is tried again while starting.
+const retryEvery = time.Second
+
+type closer = func(context.Context) error
+
+func (p *Process) openTracing(ctx context.Context) (_ closer, err error) {
+	c := p.o.Config
+	p.tracing, err = telemetry.NewTracing(ctx, telemetry.TraceOptions{
+		Endpoint: c.TraceEndpoint, Sample: c.TraceSample, Service: p.o.Name, Version: Version(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		// A collector that is away must not turn an orderly stop into a failure.
+		if err := p.tracing.Stop(ctx); err != nil {
+			p.log.WarnContext(ctx, "traces lost", telemetry.Err(err))
+		}
+		return nil
+	}, nil
+}
+
+func (p *Process) openAuth(context.Context) (_ closer, err error) {
+	p.tokens, err = p.o.Config.Tokens()
+	return nil, err
+}
+
+func (p *Process) newAdmin(context.Context) (run.Service, error) {
+	c := p.o.Config
+	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey)
+	if err != nil {
+		return nil, err
+	}
+	p.admin = api.NewServer(api.ServerOptions{
+		Key: "admin.addr", Addr: c.Admin, TLS: tls, Log: p.log,
+		Handler: api.Routes(telemetry.AdminHandler(p.registry, p.health)),
+	})
+	return p.admin, nil
+}
+
+func (p *Process) newHTTP(context.Context) (run.Service, error) {
+	c := p.o.Config
+	tls, err := api.LoadTLS("http", c.HTTPTLSCert, c.HTTPTLSKey)
+	if err != nil {
+		return nil, err
+	}
+	p.http = api.NewServer(api.ServerOptions{
+		Key: "http.addr", Addr: c.HTTP, TLS: tls, Log: p.log,
+		Handler: api.Gate(p.closed, api.Routes(p.mux)),
+	})
+	return p.http, nil
+}
+
+func (p *Process) openNATS(ctx context.Context) (_ closer, err error) {
+	if p.embedded, err = p.o.Embed(ctx, p.o.Config, p.log); err != nil {
+		return nil, err
+	}
+	p.health.Add("nats", func(context.Context) error { return p.embedded.Check() })
+	return p.embedded.Stop, nil
+}
+
+func (p *Process) openBus(ctx context.Context) (closer, error) {
+	var o bus.Options
+	if p.embedded != nil {
+		o = p.embedded.Bus
+	} else {
+		c, err := p.o.Config.busConfig(p.o.Name)
+		if err != nil {
+			return nil, err
+		}
+		o.Config = c
+	}
+	o.Name, o.Log, o.Registry = p.o.Name, p.log, p.registry
+	err := p.patiently(ctx, "bus", func(ctx context.Context) (err error) {
+		p.bus, err = bus.Connect(ctx, o)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.health.Add("bus", func(ctx context.Context) error {
+		if !p.bus.NC.IsConnected() {
+			return fault.New(fault.Unavailable, "not connected to NATS")
+		}
+		_, err := topology.EventsState(ctx, p.bus.NC)
+		return err
+	})
+	return p.bus.Close, nil
+}
+
+func (p *Process) openTopology(ctx context.Context) (closer, error) {
+	o := p.o.Config.topologyOptions()
+	o.Log = p.log
+	return nil, p.patiently(ctx, "topology", func(ctx context.Context) error {
+		_, err := topology.Ensure(ctx, p.bus.JS, topology.Platform(o), o)
+		return err
+	})
+}
+
+// patiently tries until it succeeds, as long as what is in the way may go away:
+// NATS that is not up yet, a cluster without a leader, a stream that an operator
+// must decide about. Meanwhile the process is not ready and says why.
+func (p *Process) patiently(ctx context.Context, part string, try func(context.Context) error) error {
+	var state atomic.Pointer[error]
+	p.health.Add(part, func(context.Context) error {
+		if err := state.Load(); err != nil {
+			return *err
+		}
+		return nil
+	})
+	var last fault.Code
+	for {
+		err := try(ctx)
+		if !isDown(err) {
+			state.Store(nil)
+			return err
+		}
+		state.Store(&err)
+		if code := fault.CodeOf(err); code != last { // once, not every second
+			last = code
+			p.log.WarnContext(ctx, "not ready, trying again", telemetry.KeyPart, part, telemetry.KeyCode, code, telemetry.Err(err))
+		}
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
