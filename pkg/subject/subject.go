@@ -24,6 +24,7 @@ const (
 	Events      = "evt.*.*.*"      // every durable event
 	Control     = "ctl.>"          // every control record
 	LiveEvents  = "live.evt.*.*.*" // every durable event, after commit
+	LivePrefix  = "live."          // stands before a subject of EVENTS when it is republished
 	DeadLetters = "dead.>"         // everything given up
 )
 
@@ -63,7 +64,7 @@ func (a Address) Check() error {
 // ParseEvent reads the address in evt.… or live.evt.…; ok is false for any
 // other subject.
 func ParseEvent(s string) (a Address, ok bool) {
-	s = strings.TrimPrefix(s, live+sep)
+	s = strings.TrimPrefix(s, LivePrefix)
 	s, ok = strings.CutPrefix(s, evt+sep)
 	if !ok {
 		return a, false
@@ -77,16 +78,34 @@ func ParseEvent(s string) (a Address, ok bool) {
 }
 
 // TenantEvents is the filter for all durable events of a tenant, evt.<tenant>.>.
-func TenantEvents(tenant string) (string, error) { return ofTenant(tenant, evt) }
+func TenantEvents(tenant string) (string, error) { return ofTenant(tenant, TokenEvents) }
 
 // TenantLive is the live feed of a tenant, live.evt.<tenant>.>.
-func TenantLive(tenant string) (string, error) { return ofTenant(tenant, live, evt) }
+func TenantLive(tenant string) (string, error) { return ofTenant(tenant, TokenLive) }
 
-func ofTenant(tenant string, prefix ...string) (string, error) {
+func ofTenant(tenant string, pattern func(token string) string) (string, error) {
 	if err := CheckTenant(tenant); err != nil {
 		return "", err
 	}
-	return join(append(prefix, escape(tenant), rest)...), nil
+	return pattern(escape(tenant)), nil
+}
+
+// TokenEvents and TokenLive are TenantEvents and TenantLive of a tenant that is
+// escaped already.
+func TokenEvents(token string) string { return join(evt, token, rest) }
+
+// TokenLive: see TokenEvents.
+func TokenLive(token string) string { return join(live, evt, token, rest) }
+
+// TenantToken is the escaped tenant in evt.… or live.evt.…, and "" in any other
+// subject.
+func TenantToken(s string) string {
+	s, ok := strings.CutPrefix(strings.TrimPrefix(s, LivePrefix), evt+sep)
+	if !ok {
+		return ""
+	}
+	token, _, _ := strings.Cut(s, sep)
+	return token
 }
 
 // Live is the subject on which a subject of EVENTS is republished.

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// Config is what an operator may set; keys are under "gateway.".
+type Config struct {
+	PingEvery        time.Duration `config:"gateway.ping_every" usage:"how often an idle connection is pinged; one that answers nothing for twice as long is dropped"`
+	QueueBytes       int           `config:"gateway.queue_bytes" usage:"bytes that may wait for one connection before it is closed as slow"`
+	WriteTimeout     time.Duration `config:"gateway.write_timeout" usage:"how long one write to a connection may take"`
+	MaxSubscriptions int           `config:"gateway.max_subscriptions" usage:"subscriptions one connection may hold"`
+	MaxFrameBytes    int           `config:"gateway.max_frame_bytes" usage:"largest frame a client may send"`
+	CheckEvery       time.Duration `config:"gateway.check_every" usage:"how often the live feed is compared with the log"`
+	LogReads         int           `config:"gateway.log_reads" usage:"pages of the log read at once for clients that resume"`
+	AllowedOrigins   []string      `config:"gateway.allowed_origins" usage:"hosts of browser pages, beside our own, that may open connections; * allows all"`
+	Console          bool          `config:"gateway.console" usage:"serve the console page at /"`
+}
+
+// Default is a Config that suits a machine of any size.
+func Default() Config {
+	return Config{
+		PingEvery:        25 * time.Second, // below the 60 s at which common proxies drop a silent socket
+		QueueBytes:       1 << 20,
+		WriteTimeout:     10 * time.Second,
+		MaxSubscriptions: 128,
+		MaxFrameBytes:    64 << 10,
+		CheckEvery:       3 * time.Second,
+		LogReads:         64,
+		Console:          true,
+	}
+}
+
+// Validate names the first key whose value is impossible; code invalid_config.
+func (c Config) Validate() error {
+	for _, n := range []struct {
+		key      string
+		value    int64
+		min, max int64
+	}{
+		{"gateway.ping_every", int64(c.PingEvery), int64(time.Second), int64(time.Hour)},
+		{"gateway.queue_bytes", int64(c.QueueBytes), 64 << 10, 1 << 30},
+		{"gateway.write_timeout", int64(c.WriteTimeout), int64(time.Second), int64(time.Hour)},
+		{"gateway.max_subscriptions", int64(c.MaxSubscriptions), 1, 10_000},
+		{"gateway.max_frame_bytes", int64(c.MaxFrameBytes), 1 << 10, 16 << 20},
+		{"gateway.check_every", int64(c.CheckEvery), int64(100 * time.Millisecond), int64(time.Hour)},
+		{"gateway.log_reads", int64(c.LogReads), 1, 4096},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return fault.Field(fault.InvalidConfig, n.key, "%d is outside %d to %d", n.value, n.min, n.max)
+		}
+	}
+	return nil
+}

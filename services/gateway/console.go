@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+// console is the page at /: plain HTML, CSS and ES modules, no build step.
+//
+//go:embed console
+var console embed.FS
+
+// contentPolicy keeps the console to its own files and its own server.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// mountConsole serves the console's files. The page itself needs no token; what
+// it does with one, the API decides.
+func mountConsole(mux *http.ServeMux) {
+	files, err := fs.Sub(console, "console")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	serve := http.FileServerFS(files)
+	for _, route := range []string{"GET /{$}", "GET /console/"} {
+		mux.Handle(route, http.StripPrefix("/console", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := w.Header()
+			h.Set("Content-Security-Policy", contentPolicy)
+			h.Set("Cache-Control", "no-cache") // a new version must not run with old modules
+			serve.ServeHTTP(w, r)
+		})))
+	}
+}

@@ -1,0 +1,234 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// hub knows which connection asked for what, and how far each tenant's feed has
+// come. Position and index have one lock, so that whoever subscribes learns
+// exactly from where on the hub will route to it (GW3).
+type hub struct {
+	mu      sync.Mutex
+	index   map[key][]*subscription
+	conns   map[*connection]struct{}
+	tenants map[string]*tenantFeed // by escaped tenant
+
+	// Of the feed goroutine, kept to be used again.
+	pass    uint64
+	touched []*connection
+}
+
+// subscription is one entry of the index.
+type subscription struct {
+	conn *connection
+	key  key
+	at   int    // its place in index[key]
+	from uint64 // events up to here are not routed through it
+}
+
+func newHub() *hub {
+	return &hub{
+		index:   map[key][]*subscription{},
+		conns:   map[*connection]struct{}{},
+		tenants: map[string]*tenantFeed{},
+	}
+}
+
+// keysOf calls yield with every index key that the delivery answers to and the
+// form it stands for.
+func (d *delivery) keysOf(tenant string, yield func(key, forms)) {
+	topic, verb := subject.Fold(d.ev.Topic), subject.Fold(d.ev.Verb)
+	yield(key{tenant: tenant, topic: topic, verb: verb}, stored)
+	yield(key{tenant: tenant, topic: topic}, stored)
+	yield(key{tenant: tenant, verb: verb}, stored)
+	yield(key{tenant: tenant}, stored)
+	for i, v := range d.views {
+		yield(key{tenant: tenant, view: v.Name}, stored<<(i+1))
+		yield(key{tenant: tenant, topic: topic, view: v.Name}, stored<<(i+1))
+	}
+}
+
+// route queues one event for every connection that asked for it, once each, in
+// the union of the forms it asked for, and moves the tenant's position.
+func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seq := d.cursor.Seq
+	h.pass++
+	h.touched = h.touched[:0]
+	d.keysOf(t.token, func(k key, form forms) {
+		for _, s := range h.index[k] {
+			if seq <= s.from {
+				continue
+			}
+			c := s.conn
+			if c.pass != h.pass {
+				c.pass, c.forms = h.pass, 0
+				h.touched = append(h.touched, c)
+			}
+			c.forms |= form
+		}
+	})
+	for _, c := range h.touched {
+		c.deliver(d.item(c.proto, c.forms))
+	}
+	t.pos = max(t.pos, seq)
+	return len(h.touched)
+}
+
+// join makes a connection known; leave forgets it and all it asked for, and
+// returns the tenants whose feed it used, once per key.
+func (h *hub) join(c *connection) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.subs = map[filter][]*subscription{}
+	h.conns[c] = struct{}{}
+}
+
+func (h *hub) leave(c *connection) (released []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range c.subs {
+		released = append(released, h.drop(c, f)...)
+	}
+	delete(h.conns, c)
+	return released
+}
+
+// subscribe adds filters to a connection and answers the position from which they
+// are live: everything newer will be routed. Until its stopHolding, the
+// connection holds live events back, so that the answer can go first. The
+// tenants' feeds must have been acquired; unused are those the hub did not need,
+// because the connection had the filter already or err is not nil.
+func (h *hub) subscribe(c *connection, want map[filter][]key, limit int) (from uint64, unused []string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := 0
+	for f, keys := range want {
+		_, had := c.subs[f]
+		if !had {
+			fresh++
+		}
+		for _, k := range keys {
+			from = max(from, h.tenants[k.tenant].pos)
+			if had {
+				unused = append(unused, k.tenant)
+			}
+		}
+	}
+	if len(c.subs)+fresh > limit {
+		unused = unused[:0]
+		for _, keys := range want {
+			for _, k := range keys {
+				unused = append(unused, k.tenant)
+			}
+		}
+		return 0, unused, fault.New(fault.TooManySubscriptions, "one connection may hold %d subscriptions", limit)
+	}
+	c.startHolding()
+	for f, keys := range want {
+		if _, had := c.subs[f]; !had {
+			h.insert(c, f, keys, from)
+		}
+	}
+	return from, unused, nil
+}
+
+// subscribeHolding adds several filters at once for a connection that resumes and
+// has been sent everything up to after: live events are held back, and the log
+// must be read up to the answered position.
+func (h *hub) subscribeHolding(c *connection, want map[filter][]key, after uint64) (from uint64, joined bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, here := h.conns[c]; !here { // it ended while it was reading the log
+		return 0, false
+	}
+	for f, keys := range want {
+		h.insert(c, f, keys, 0)
+	}
+	return h.hold(c, after), true
+}
+
+// holdAgain starts a new round for a resumption whose held events did not fit.
+func (h *hub) holdAgain(c *connection, after uint64) (from uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hold(c, after)
+}
+
+func (h *hub) hold(c *connection, after uint64) (from uint64) {
+	c.startHolding()
+	from = after
+	for _, subs := range c.subs {
+		for _, s := range subs {
+			from = max(from, h.tenants[s.key.tenant].pos)
+		}
+	}
+	for _, subs := range c.subs {
+		for _, s := range subs {
+			s.from = from
+		}
+	}
+	return from
+}
+
+func (h *hub) insert(c *connection, f filter, keys []key, from uint64) {
+	subs := make([]*subscription, len(keys))
+	for i, k := range keys {
+		s := &subscription{conn: c, key: k, at: len(h.index[k]), from: from}
+		h.index[k] = append(h.index[k], s)
+		subs[i] = s
+	}
+	c.subs[f] = subs
+}
+
+// unsubscribe removes exactly this filter; the answer is as of leave. A filter
+// the connection does not have is no error (SR2).
+func (h *hub) unsubscribe(c *connection, f filter) (released []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.drop(c, f)
+}
+
+func (h *hub) drop(c *connection, f filter) (released []string) {
+	for _, s := range c.subs[f] {
+		list := h.index[s.key]
+		end := len(list) - 1
+		list[s.at] = list[end]
+		list[s.at].at = s.at
+		list[end] = nil
+		if end == 0 {
+			delete(h.index, s.key)
+		} else {
+			h.index[s.key] = list[:end]
+		}
+		released = append(released, s.key.tenant)
+	}
+	delete(c.subs, f)
+	return released
+}
+
+// filters are what the connection holds now.
+func (h *hub) filters(c *connection) []filter {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]filter, 0, len(c.subs))
+	for f := range c.subs {
+		all = append(all, f)
+	}
+	return all
+}
+
+// all is a snapshot of the connections.
+func (h *hub) all() []*connection {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*connection, 0, len(h.conns))
+	for c := range h.conns {
+		all = append(all, c)
+	}
+	return all
+}

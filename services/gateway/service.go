@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/process"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+// drainFor is how long connections may take to say goodbye when we stop.
+const drainFor = 5 * time.Second
+
+// Options are what a process gives the gateway.
+type Options struct {
+	Config Config
+	Env    process.Env
+}
+
+// Service is the gateway. New wires it and mounts its routes; Run serves.
+type Service struct {
+	config   Config
+	out      *slog.Logger
+	js       jetstream.JetStream
+	verifier auth.Verifier
+	trace    trace.Tracer
+	stats    *metrics
+	maxEvent int
+
+	hub   *hub
+	log   *logReads
+	feed  *feed
+	wheel *wheel
+
+	life    context.Context // ends when connections must
+	end     context.CancelFunc
+	readers sync.WaitGroup // every goroutine of a connection
+	ready   chan struct{}
+	serving atomic.Bool
+}
+
+// New checks the configuration and mounts the routes, which answer "starting"
+// until Run is ready. Code invalid_config.
+func New(o Options) (*Service, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, verifier: o.Env.Verifier, trace: o.Env.Tracer,
+		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
+		hub: newHub(), log: newLogReads(o.Env.Bus.NC, o.Config.LogReads), wheel: newWheel(o.Config.PingEvery),
+		ready: make(chan struct{}),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.feed = &feed{
+		hub: s.hub, log: s.log, nc: o.Env.Bus.NC, out: s.out, stats: s.stats, trace: s.trace, every: o.Config.CheckEvery,
+		live: make(chan *nats.Msg, feedBacklog), found: make(chan finding), renewed: make(chan topology.Log),
+	}
+	s.mount(o.Env.Mux)
+	return s, nil
+}
+
+// Ready closes once the gateway serves.
+func (s *Service) Ready() <-chan struct{} { return s.ready }
+
+// Run serves until ctx ends, then says goodbye to every connection and returns.
+func (s *Service) Run(ctx context.Context) error {
+	state, err := s.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	s.feed.epoch.Store(&state.Epoch)
+
+	// The feed outlives ctx: what is under way still reaches those who are told
+	// goodbye.
+	var background sync.WaitGroup
+	background.Go(func() { s.feed.run(s.life) })
+	background.Go(func() { s.feed.watch(s.life) })
+	background.Go(func() { s.turnWheel(s.life) })
+	s.serving.Store(true)
+	close(s.ready)
+
+	<-ctx.Done()
+	s.drain()
+	background.Wait()
+	return nil
+}
+
+// drain refuses newcomers, closes every connection with a code that says
+// reconnect, and cuts those that do not leave.
+func (s *Service) drain() {
+	s.serving.Store(false)
+	for _, c := range s.hub.all() {
+		c.shut(fault.Draining)
+	}
+	left := make(chan struct{})
+	go func() {
+		s.readers.Wait()
+		close(left)
+	}()
+	select {
+	case <-left:
+	case <-time.After(drainFor):
+	}
+	s.end()
+	for _, c := range s.hub.all() {
+		c.kill()
+	}
+	<-left
+}
+
+// Check is the gateway's readiness: it serves, and the live feed could be
+// compared with the log.
+func (s *Service) Check(context.Context) error {
+	if !s.serving.Load() {
+		return notServing
+	}
+	if err := s.feed.checked.Load(); err != nil && *err != nil {
+		return *err
+	}
+	return nil
+}
+
+var notServing = fault.New(fault.Starting, "the gateway does not serve now; try again")
+
+// open wraps a route that needs the gateway to be up.
+func (s *Service) open(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.allowOrigin(w, r) {
+			return
+		}
+		if !s.serving.Load() {
+			api.WriteError(w, r, notServing)
+			return
+		}
+		h(w, r)
+	}
+}
+
+// newConnection makes a connection known to the hub and the ping wheel.
+func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) *connection {
+	c := &connection{
+		id: event.NewID(), proto: p, principal: principal, out: out,
+		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace,
+	}
+	s.hub.join(c)
+	s.wheel.add(c)
+	s.stats.connections.WithLabelValues(p.String()).Inc()
+	return c
+}
+
+// endConnection forgets a connection; whoever reads from it calls this once.
+func (s *Service) endConnection(c *connection) {
+	c.kill()
+	s.wheel.remove(c)
+	s.feed.release(s.hub.leave(c)...)
+	s.stats.connections.WithLabelValues(c.proto.String()).Dec()
+}
+
+// String is the transport as metrics call it.
+func (p protocol) String() string {
+	switch p {
+	case plain:
+		return "websocket"
+	case sse:
+		return "sse"
+	}
+	return strconv.Itoa(int(p))
+}

@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// Subprotocol names the plain WebSocket protocol and its version.
+const Subprotocol = "belfry.v1"
+
+// closeWait is how long a client has to answer our close frame.
+const closeWait = 5 * time.Second
+
+// serveWebSocket is GET /v1/ws.
+func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	if !offers(r.Header.Values("Sec-WebSocket-Protocol"), Subprotocol) {
+		api.WriteError(w, r, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol))
+		return
+	}
+	lean := &leanWriter{ResponseWriter: w, timeout: s.config.WriteTimeout}
+	var c *connection
+	alive := func() {
+		if c != nil {
+			c.alive.Store(time.Now().Unix())
+		}
+	}
+	ws, err := websocket.Accept(lean, r, &websocket.AcceptOptions{
+		Subprotocols:    []string{Subprotocol},
+		OriginPatterns:  s.config.AllowedOrigins,
+		CompressionMode: websocket.CompressionDisabled, // frames are encoded once for all, uncompressed
+		OnPongReceived:  func(context.Context, []byte) { alive() },
+		OnPingReceived:  func(context.Context, []byte) bool { alive(); return true },
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	ws.SetReadLimit(-1) // we limit, with a code of our own
+	out := &webSocketSink{ws: ws, socket: lean.socket}
+	principal, err := s.authenticate(r)
+	if err != nil {
+		// After the handshake, because a browser shows a page no status of a refused
+		// one, but does show a close code.
+		out.goodbye(fault.CodeOf(err))
+		go drainClose(ws)
+		return
+	}
+	c = s.newConnection(plain, principal, out)
+	c.alive.Store(time.Now().Unix())
+	// A goroutine of its own, so that net/http frees the request's memory.
+	s.readers.Go(func() { s.readWebSocket(c, ws) })
+}
+
+// offers says whether a client that offers these subprotocols will take ours; one
+// that offers none takes any.
+func offers(offered []string, ours string) bool {
+	for _, list := range offered {
+		for _, p := range splitList(list) {
+			if p == ours {
+				return true
+			}
+		}
+	}
+	return len(offered) == 0
+}
+
+// readWebSocket is the connection's one goroutine: it reads client frames until
+// the connection ends.
+func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
+	ctx, cancel := context.WithCancel(s.life)
+	defer func() {
+		cancel()
+		s.endConnection(c)
+		_ = ws.CloseNow() // closed already, or cut; either way it is over
+	}()
+	session := &session{s: s, c: c, ctx: ctx}
+	session.welcome()
+	for {
+		// No deadline and no cancel on reads: both would cost a timer or a goroutine
+		// per connection. The ping wheel finds the dead, and abort unblocks us.
+		kind, in, err := ws.Reader(context.Background())
+		if err != nil {
+			return
+		}
+		message, err := io.ReadAll(io.LimitReader(in, int64(s.config.MaxFrameBytes)+1))
+		if err != nil {
+			return
+		}
+		c.alive.Store(time.Now().Unix())
+		switch {
+		case len(message) > s.config.MaxFrameBytes:
+			c.shut(fault.FrameTooLarge)
+			drainClose(ws)
+			return
+		case kind != websocket.MessageText:
+			c.shut(fault.InvalidFrame)
+			drainClose(ws)
+			return
+		}
+		session.message(message)
+	}
+}
+
+// drainClose reads on until the client has seen why it is closed; closing with unread
+// bytes would reset the connection and lose the close frame.
+
+func drainClose(ws *websocket.Conn) {
+	for {
+		_, in, err := ws.Reader(context.Background())
+		if err != nil {
+			_ = ws.CloseNow() // over either way
+			return
+		}
+		if _, err := io.Copy(io.Discard, in); err != nil {
+			_ = ws.CloseNow()
+			return
+		}
+	}
+}
+
+// webSocketSink writes to one WebSocket.
+type webSocketSink struct {
+	ws     *websocket.Conn
+	socket *leanSocket
+}
+
+// frameHeader is the room that the header of a server's frame may take.
+const frameHeader = 10
+
+// buffers hold a batch while it is written, so that idle connections have none.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// write sends the lines of all items as one text frame (a raw item as itself),
+// in one write.
+func (o *webSocketSink) write(items []*item) error {
+	p := buffers.Get().(*[]byte)
+	b := (*p)[:0]
+	for len(items) > 0 {
+		if items[0].raw {
+			b = append(b, items[0].body...)
+			items = items[1:]
+			continue
+		}
+		n, size := 0, 0
+		for n < len(items) && !items[n].raw {
+			size += len(items[n].body)
+			n++
+		}
+		b = appendFrameHeader(b, size-1) // without the last newline
+		for _, it := range items[:n] {
+			b = append(b, it.body...)
+		}
+		b = b[:len(b)-1]
+		items = items[n:]
+	}
+	_, err := o.socket.Write(b)
+	if cap(b) <= 2*batchBytes { // a rare huge event must not stay in the pool
+		*p = b
+		buffers.Put(p)
+	}
+	return err
+}
+
+// appendFrameHeader begins an unmasked, unfragmented text frame (RFC 6455 §5.2).
+func appendFrameHeader(b []byte, size int) []byte {
+	const finText = 0x81
+	switch {
+	case size < 126:
+		return append(b, finText, byte(size))
+	case size < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, finText, 126), uint16(size))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, finText, 127), uint64(size))
+	}
+}
+
+// pingFrame is an empty WebSocket ping.
+var pingFrame = &item{body: []byte{0x89, 0}, raw: true}
+
+// goodbye sends a close frame whose reason is the code, and gives the client a
+// moment to answer it; the reader then ends.
+func (o *webSocketSink) goodbye(code fault.Code) {
+	reason := string(code)
+	frame := append([]byte{0x88, byte(2 + len(reason))}, 0, 0)
+	binary.BigEndian.PutUint16(frame[2:], uint16(code.CloseCode()))
+	if _, err := o.socket.Write(append(frame, reason...)); err != nil {
+		o.abort()
+		return
+	}
+	if err := o.socket.SetReadDeadline(time.Now().Add(closeWait)); err != nil {
+		o.abort()
+	}
+}
+
+// abort closes the socket; that it may be closed already is no matter.
+func (o *webSocketSink) abort() { _ = o.socket.Close() }
+
+// authenticate reads and verifies the request's token, from its header or its
+// query: browsers cannot set headers on WebSockets and event streams.
+func (s *Service) authenticate(r *http.Request) (*auth.Principal, error) {
+	token, err := auth.FromRequest(r, true)
+	if err != nil {
+		return nil, err
+	}
+	return s.verifier.Verify(r.Context(), token)
+}

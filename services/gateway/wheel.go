@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// wheel pings connections and finds those that are dead or whose token has run
+// out, without a timer for each: one tick a second visits the connections of one
+// slot, so a turn takes PingEvery.
+type wheel struct {
+	mu    sync.Mutex
+	slots []map[*connection]struct{}
+	next  int // where the next newcomer goes: spread evenly
+}
+
+func newWheel(turn time.Duration) *wheel {
+	w := &wheel{slots: make([]map[*connection]struct{}, max(1, int(turn/time.Second)))}
+	for i := range w.slots {
+		w.slots[i] = map[*connection]struct{}{}
+	}
+	return w
+}
+
+func (w *wheel) add(c *connection) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.slot = w.next
+	w.next = (w.next + 1) % len(w.slots)
+	w.slots[c.slot][c] = struct{}{}
+}
+
+func (w *wheel) remove(c *connection) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.slots[c.slot], c)
+}
+
+func (w *wheel) at(tick int) []*connection {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slot := w.slots[tick%len(w.slots)]
+	list := make([]*connection, 0, len(slot))
+	for c := range slot {
+		list = append(list, c)
+	}
+	return list
+}
+
+// turnWheel visits one slot a second.
+func (s *Service) turnWheel(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case now := <-tick.C:
+			for _, c := range s.wheel.at(n) {
+				s.visit(c, now)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// visit is one connection's turn.
+func (s *Service) visit(c *connection, now time.Time) {
+	silent := c.proto == plain && now.Sub(time.Unix(c.alive.Load(), 0)) > 2*s.config.PingEvery+time.Second
+	switch {
+	case c.expired(now):
+		c.shut(fault.TokenExpired)
+	case silent:
+		c.kill()
+	case c.proto == plain:
+		c.answer(pingFrame)
+	default:
+		c.answer(ssePing)
+	}
+}
