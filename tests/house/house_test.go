@@ -29,7 +29,9 @@ type goMod struct {
 	Go      string
 	Use     []struct{ DiskPath string }
 	Require []struct{ Path, Version string }
-	Replace []struct{ Old, New struct{ Path, Version string } }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
 }
 
 func edit(t *testing.T, verb, file string) (m goMod) {
