@@ -94,7 +94,7 @@ func ofTenant(tenant string, pattern func(token string) string) (string, error) 
 // escaped already.
 func TokenEvents(token string) string { return join(evt, token, rest) }
 
-// TokenLive: see TokenEvents.
+// TokenLive is TenantLive of a token, as TokenEvents is of TenantEvents.
 func TokenLive(token string) string { return join(live, evt, token, rest) }
 
 // TenantToken is the escaped tenant in evt.… or live.evt.…, and "" in any other

@@ -86,9 +86,9 @@ func Unescape(token string) string {
 // Fold is the form in which topics and verbs are compared: lower case.
 func Fold(name string) string { return strings.ToLower(name) }
 
-// CheckTenant, CheckTopic and CheckVerb say whether a name is inside the
-// grammar: 1 to 255 bytes of UTF-8 without control characters, and not "*" or
-// ">", which mean "all" wherever topics are listed. A tenant must not be "_".
+// CheckTenant says whether a name is inside the grammar: 1 to 255 bytes of UTF-8
+// without control characters, and not "*" or ">", which mean "all" wherever
+// topics are listed. A tenant must not be "_". Code invalid_name.
 func CheckTenant(name string) error {
 	if name == Platform {
 		return fault.Field(fault.InvalidName, "tenant", `"_" is the platform's own`)
@@ -96,10 +96,10 @@ func CheckTenant(name string) error {
 	return checkName(fault.InvalidName, "tenant", name)
 }
 
-// CheckTopic: see CheckTenant. Code invalid_topic.
+// CheckTopic is CheckTenant for topics, which may be "_". Code invalid_topic.
 func CheckTopic(name string) error { return checkName(fault.InvalidTopic, "topic", name) }
 
-// CheckVerb: see CheckTenant. Code invalid_verb.
+// CheckVerb is CheckTenant for verbs, which may be "_". Code invalid_verb.
 func CheckVerb(name string) error { return checkName(fault.InvalidVerb, "verb", name) }
 
 func checkName(code fault.Code, field, name string) error {
