@@ -55,6 +55,10 @@ const (
 	reconnectWait   = 250 * time.Millisecond
 	reconnectJitter = 250 * time.Millisecond
 	pingInterval    = 20 * time.Second // two unanswered, and the connection counts as broken
+
+	// inboxPrefix keeps the answers to services apart from everybody else's:
+	// the user app may listen to all of _INBOX.
+	inboxPrefix = "_INBOX_SERVICE"
 )
 
 // Connect connects once and reconnects for ever after. Code unavailable if no
@@ -111,6 +115,7 @@ func (o Options) natsOptions(b *Bus) ([]nats.Option, error) {
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		nats.PingInterval(pingInterval),
+		nats.CustomInboxPrefix(inboxPrefix),
 		nats.ClosedHandler(func(*nats.Conn) { close(b.closed) }),
 	}
 	if o.InProcess != nil {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfry-events/belfry/pkg/telemetry"
 )
 
 // metrics are counted also without a registry: the code needs no question.
@@ -13,6 +15,7 @@ type metrics struct {
 	slow        prometheus.Counter
 	asyncErrors prometheus.Counter
 	recreated   *prometheus.CounterVec
+	messages    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -23,9 +26,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		recreated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_consumer_recreated_total", Help: "Durable consumers that had disappeared and were made again.",
 		}, []string{"stream", "consumer"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_consumer_messages_total", Help: "Messages taken from durable consumers, by what became of them.",
+		}, []string{"stream", "consumer", "outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated)
+		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated, m.messages)
 	}
 	return m
 }
@@ -39,7 +45,7 @@ func (b *Bus) handlers() []nats.Option {
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				b.log.Warn("nats connection lost", "error", err)
+				b.log.Warn("nats connection lost", telemetry.KeyErr, err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
@@ -47,7 +53,7 @@ func (b *Bus) handlers() []nats.Option {
 			b.log.Info("nats connection back", "server", nc.ConnectedUrlRedacted())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			attrs := []any{"error", err}
+			attrs := []any{telemetry.KeyErr, err}
 			if sub != nil {
 				attrs = append(attrs, "subscription", sub.Subject)
 			}

@@ -4,47 +4,106 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"strconv"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/fault"
 )
 
-// Report is what Ensure found and did, for logs and `belfry doctor`.
-type Report struct {
-	Created []string
+const (
+	// ensureTimeout bounds Ensure when its context does not: three nodes that
+	// start together need a moment until they have leaders.
+	ensureTimeout = 30 * time.Second
+	tryTimeout    = 5 * time.Second
+	retryWait     = 100 * time.Millisecond
+)
+
+// JetStream error codes, where the client library has no name for them.
+const (
+	noSuitablePeers      jetstream.ErrorCode = 10005 // also: not all nodes of the cluster are up yet
+	replicasNotSupported jetstream.ErrorCode = 10074 // more than one replica on a single server
+)
+
+// ensurer is one run of Ensure.
+type ensurer struct {
+	js     jetstream.JetStream
+	o      Options
+	kept   jetstream.KeyValue // which streams have existed
+	report Report
 }
 
-// Ensure creates what is missing.
+// Ensure makes what s says: creates what is missing, updates what differs,
+// reports what differs and cannot be changed. Any number of processes may call
+// it at once; of a stream that several create, one epoch wins. It waits for a
+// cluster that is still electing, up to ctx or 30 seconds.
+//
+// Codes: stream_lost when a remembered stream is missing and RecreateLost is
+// not set (nothing after it is touched), invalid_config for more replicas than
+// servers, unavailable when JetStream does not answer.
 func Ensure(ctx context.Context, js jetstream.JetStream, s Spec, o Options) (Report, error) {
-	var r Report
-	for _, c := range s.Streams {
-		_, err := js.Stream(ctx, c.Name)
-		if err == nil {
-			continue
+	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
+	defer cancel()
+	e := &ensurer{js: js, o: o.withDefaults(), report: Report{Epochs: map[string]string{}}}
+	if err := e.openMemory(ctx); err != nil {
+		return e.report, err
+	}
+	streams := s.Streams
+	for _, b := range s.Buckets {
+		streams = append(streams[:len(streams):len(streams)], bucket(b))
+	}
+	for _, c := range streams {
+		if err := e.rememberedStream(ctx, c); err != nil {
+			return e.report, err
 		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return r, fmt.Errorf("look up stream %s: %w", c.Name, err)
-		}
-		c.Metadata = maps.Clone(c.Metadata)
-		if c.Metadata == nil {
-			c.Metadata = map[string]string{}
-		}
-		c.Metadata[EpochKey], c.Metadata[VersionKey] = NewEpoch(), strconv.Itoa(Version)
-		if _, err := js.CreateStream(ctx, c); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return r, fmt.Errorf("create stream %s: %w", c.Name, err)
-		}
-		r.Created = append(r.Created, c.Name)
 	}
 	for _, c := range s.Consumers {
-		if _, err := js.CreateOrUpdateConsumer(ctx, c.Stream, c.Config); err != nil {
-			return r, fmt.Errorf("create consumer %s of %s: %w", c.Config.Durable, c.Stream, err)
+		if err := e.consumer(ctx, c); err != nil {
+			return e.report, err
 		}
 	}
-	for _, b := range s.Buckets {
-		if _, err := js.CreateOrUpdateKeyValue(ctx, b); err != nil {
-			return r, fmt.Errorf("create bucket %s: %w", b.Bucket, err)
+	return e.report, nil
+}
+
+// try calls JetStream until it gives an answer that repeating would not change.
+func (e *ensurer) try(ctx context.Context, what string, call func(context.Context) error) error {
+	for {
+		once, cancel := context.WithTimeout(ctx, tryTimeout)
+		err := call(once)
+		cancel()
+		if !transient(err) {
+			return explain(what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fault.Wrap(fault.Unavailable, err, "%s: JetStream does not answer", what)
+		case <-time.After(retryWait):
 		}
 	}
-	return r, nil
+}
+
+func transient(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == 503 || api.ErrorCode == noSuitablePeers
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
+}
+
+// explain gives JetStream's refusals their code; an answer a caller branches on
+// (not found, already there) passes through inside.
+func explain(what string, err error) error {
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &api) && api.ErrorCode == replicasNotSupported:
+		return fault.Wrap(fault.InvalidConfig, err, "replicas: a single NATS server cannot keep more than one").With("field", "replicas")
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+		return fault.Wrap(fault.Unavailable, err, "%s: the connection is closed", what)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

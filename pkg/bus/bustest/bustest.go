@@ -1,51 +1,15 @@
 package bustest
 
 import (
-	"context"
 	"log/slog"
+	"net"
+	"net/url"
 	"testing"
-	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
-
-// stopTimeout bounds the clean-up after a test.
-const stopTimeout = 20 * time.Second
-
-// Option changes how a server starts.
-type Option func(*settings)
-
-type settings struct {
-	embed    embed.Options
-	topology topology.Options
-	spec     func(*topology.Spec)
-	bare     bool
-}
-
-// Embed changes the server's options.
-func Embed(change func(*embed.Options)) Option {
-	return func(s *settings) { change(&s.embed) }
-}
-
-// Topology changes the topology's options.
-func Topology(change func(*topology.Options)) Option {
-	return func(s *settings) { change(&s.topology) }
-}
-
-// Spec adds to what is ensured beside topology.Platform.
-func Spec(change func(*topology.Spec)) Option {
-	return func(s *settings) { s.spec = change }
-}
-
-// Bare leaves JetStream empty: no topology.
-func Bare() Option { return func(s *settings) { s.bare = true } }
-
-// InProcess starts without a socket: the server fits into a synctest bubble.
-func InProcess() Option {
-	return Embed(func(o *embed.Options) { o.NoListen = true })
-}
 
 // Server is one running server and a service connection to it.
 type Server struct {
@@ -63,56 +27,73 @@ func Start(t testing.TB, options ...Option) *Server {
 	for _, o := range options {
 		o(&s.set)
 	}
-	t.Cleanup(s.stop)
-	s.start()
+	t.Cleanup(func() {
+		closeBus(t, s.service)
+		stopNode(t, s.node)
+	})
+	s.node = startNode(t, s.set.embed)
+	s.set.embed.Port = effectivePort(s.node, s.set.embed.Port)
+	s.service = s.set.connect(t, bus.Options{
+		Config:    bus.Config{User: embed.ServiceUser, Password: s.node.ServicePassword()},
+		InProcess: s,
+	})
+	s.set.ensure(t, s.service)
 	return s
 }
 
-func (s *Server) start() {
-	s.t.Helper()
-	var err error
-	if s.node, err = embed.Start(s.t.Context(), s.set.embed); err != nil {
-		s.t.Fatalf("start nats: %v", err)
+// effectivePort keeps a port that was chosen freely, so that a restart finds it again.
+func effectivePort(n *embed.Server, asked int) int {
+	if p := n.Port(); p != 0 {
+		return p
 	}
-	if s.service, err = bus.Connect(s.t.Context(), bus.Options{
-		Config:    bus.Config{User: embed.ServiceUser, Password: s.node.ServicePassword(), Name: "bustest"},
-		InProcess: s.node.InProcess(), Log: s.set.embed.Log,
-	}); err != nil {
-		s.t.Fatalf("connect: %v", err)
-	}
-	if s.set.bare {
-		return
-	}
-	spec := topology.Platform(s.set.topology)
-	if s.set.spec != nil {
-		s.set.spec(&spec)
-	}
-	if _, err := topology.Ensure(s.t.Context(), s.service.JS, spec, s.set.topology); err != nil {
-		s.t.Fatalf("ensure topology: %v", err)
-	}
+	return asked
 }
 
-func (s *Server) stop() {
-	// The test's own context is over when clean-up runs.
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	if s.service != nil {
-		if err := s.service.Close(ctx); err != nil {
-			s.t.Errorf("close the service connection: %v", err)
-		}
-	}
-	if s.node != nil {
-		if err := s.node.Stop(ctx); err != nil {
-			s.t.Errorf("stop nats: %v", err)
-		}
-	}
+// Restart stops the server and starts it again: same store, same port, same
+// password. Connections find it again by themselves, the service's too.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.Resume()
 }
+
+// Stop stops the server and keeps its store; Resume starts it again.
+func (s *Server) Stop() {
+	s.t.Helper()
+	stopNode(s.t, s.node)
+}
+
+// Resume starts the server after Stop and waits for the service connection.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.node = startNode(s.t, s.set.embed)
+	reconnected(s.t, s.service)
+}
+
+// InProcessConn makes a Server a nats.InProcessConnProvider that always leads
+// to the server running now.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.node.InProcess().InProcessConn() }
 
 // URL is where clients connect; without credentials they are the user app.
 func (s *Server) URL() string { return s.node.ClientURL() }
 
+// ServiceURL is URL with the credentials of the service user.
+func (s *Server) ServiceURL() string { return withUser(s.URL(), s.node.ServicePassword()) }
+
 // Bus is a service connection, closed when the test ends.
 func (s *Server) Bus() *bus.Bus { return s.service }
 
-// Node is the running server.
+// Node is the server running now.
 func (s *Server) Node() *embed.Server { return s.node }
+
+// Topology are the options the topology was ensured with.
+func (s *Server) Topology() topology.Options { return s.set.topology }
+
+func withUser(server, password string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return server
+	}
+	u.User = url.UserPassword(embed.ServiceUser, password)
+	return u.String()
+}

@@ -3,7 +3,6 @@ package bustest_test
 import (
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
@@ -12,22 +11,41 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestStart(t *testing.T) {
+func TestRestartKeepsMessagesAndConnections(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
+	app := bustest.Connect(t, s.URL())
+	before := publish(t, app)
+	s.Restart()
+	for _, nc := range []*natsConn{app, s.Bus().NC} {
+		bustest.Eventually(t, wait, "connected", nc.IsConnected)
+		got, err := topology.EventsState(t.Context(), nc)
+		if err != nil || got != before {
+			t.Fatalf("after the restart %+v, %v; before %+v", got, err, before)
+		}
 	}
-	defer nc.Close()
-	if err := nc.Publish("evt.AA.invoices.created", []byte(`{}`)); err != nil {
-		t.Fatal(err)
+	if after := publish(t, app); after.Last != before.Last+1 || after.Epoch != before.Epoch {
+		t.Fatalf("%+v does not continue %+v", after, before)
 	}
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
+}
+
+func TestClusterKeepsMessagesWithoutItsLeader(t *testing.T) {
+	t.Parallel()
+	c := bustest.Cluster(t, 3)
+	app := bustest.Connect(t, c.URL())
+	before := publish(t, app)
+	leader := c.Leader(topology.Events)
+	c.KillNode(leader)
+	c.AwaitLeader(topology.Events)
+	bustest.Eventually(t, wait, "connected", app.IsConnected)
+	after := publish(t, app)
+	if after.Last != before.Last+1 || after.Epoch != before.Epoch {
+		t.Fatalf("%+v does not continue %+v", after, before)
 	}
-	l, err := topology.EventsState(t.Context(), nc)
-	if err != nil || len(l.Epoch) != topology.EpochLength || l.Last != 1 {
-		t.Fatalf("%+v, %v", l, err)
+	c.StartNode(leader)
+	c.Restart()
+	bustest.Eventually(t, wait, "connected", app.IsConnected)
+	if got := publish(t, app); got.Last != after.Last+1 || got.Epoch != before.Epoch {
+		t.Fatalf("%+v does not continue %+v", got, after)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -57,7 +60,10 @@ type Server struct {
 }
 
 // readyTimeout bounds the wait for the listener after JetStream has recovered.
-const readyTimeout = 10 * time.Second
+const (
+	readyTimeout = 10 * time.Second
+	readyStep    = 100 * time.Millisecond
+)
 
 // Start brings a server up and returns once it takes connections. A cluster
 // node is up before the cluster has a leader. Codes: data_dir_unwritable,
@@ -98,13 +104,27 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		return fault.Wrap(fault.InvalidConfig, err, "the NATS server refuses its settings")
 	}
 	s.ns.SetLoggerV2(s.log, false, false, false)
-	s.ns.Start()
-	if !s.ns.ReadyForConnections(readyTimeout) || s.log.died() != "" {
-		s.ns.Shutdown()
-		s.ns.WaitForShutdown()
-		return fault.Wrap(fault.Unavailable, errors.New(s.log.died()), "the NATS server did not start")
+	s.ns.Start() // returns after JetStream has recovered its store
+	if s.ready() {
+		return nil
 	}
-	return nil
+	s.ns.Shutdown()
+	s.ns.WaitForShutdown()
+	line := s.log.died()
+	if strings.Contains(line, syscall.EADDRINUSE.Error()) { // taken since the probe
+		return fault.Wrap(fault.PortInUse, errors.New(line), "another process took the port")
+	}
+	return fault.Wrap(fault.Unavailable, errors.New(line), "the NATS server did not start")
+}
+
+// ready waits for the listener, but not once the server has given up.
+func (s *Server) ready() bool {
+	for end := time.Now().Add(readyTimeout); time.Now().Before(end) && s.log.died() == ""; {
+		if s.ns.ReadyForConnections(readyStep) {
+			return s.log.died() == ""
+		}
+	}
+	return false
 }
 
 // Stop shuts down and waits until the store is closed and the data directory
@@ -135,6 +155,14 @@ func (s *Server) ClientURL() string {
 		return ""
 	}
 	return s.ns.ClientURL()
+}
+
+// Port is the effective port of the client listener, 0 with NoListen.
+func (s *Server) Port() int {
+	if a, ok := s.ns.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }
 
 // ServicePassword is the password of ServiceUser.

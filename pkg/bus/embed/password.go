@@ -3,11 +3,12 @@ package embed
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/belfry-events/belfry/pkg/fault"
 )
 
 // PasswordFile is the name, inside the data directory, of the file with the
@@ -23,11 +24,11 @@ func loadPassword(dir string) (string, error) {
 		return strings.TrimSpace(string(b)), nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the service password: %w", err)
+		return "", fault.Wrap(fault.DataDirUnwritable, err, "data_dir: %s cannot be read", path).With("field", "data_dir")
 	}
 	password := rand.Text() // 128 bits
 	if err := os.WriteFile(path, []byte(password+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the service password: %w", err)
+		return "", fault.Wrap(fault.DataDirUnwritable, err, "data_dir: %s cannot be written", path).With("field", "data_dir")
 	}
 	return password, nil
 }
