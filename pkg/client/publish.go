@@ -35,10 +35,7 @@ func (c *Client) PublishAsync(ctx context.Context, e event.Event) (*Ack, error) 
 		e.Source = c.source
 	}
 	e.Complete(time.Now())
-	if err := e.Validate(); err != nil {
-		return nil, err
-	}
-	m, err := e.Msg()
+	m, err := e.Msg() // validates
 	if err != nil {
 		return nil, err
 	}

@@ -104,6 +104,13 @@ func TestPublishAsyncFull(t *testing.T) {
 			_, err = c.PublishAsync(ctx, invoice(n))
 		}
 		stop()
+		c.box.mu.Lock()
+		c.box.resumeAt = time.Time{} // it answers again
+		c.box.mu.Unlock()
+		c.box.wake()
+		if err := c.Flush(limited(t, 5*time.Second)); err != nil {
+			t.Errorf("%s: flush: %v", name, err)
+		}
 		if fault.CodeOf(err) != fault.Unavailable || !errors.Is(err, context.DeadlineExceeded) || n < 2 || n > 6 {
 			t.Errorf("%s: after %d events: %v", name, n, err)
 		}
