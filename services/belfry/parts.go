@@ -1,0 +1,51 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/process"
+	"github.com/belfry-events/belfry/pkg/run"
+	"github.com/belfry-events/belfry/services/gateway"
+)
+
+// settings are the settings of everything that can run here.
+type settings struct {
+	process process.Config
+	gateway gateway.Config
+}
+
+func newSettings() *settings {
+	return &settings{process: process.Default(), gateway: gateway.Default()}
+}
+
+// services is what pkg/process fills beside its own settings.
+func (s *settings) services() []any { return []any{&s.gateway} }
+
+// parts is the all-in-one: every service, in the order they start. None needs
+// another to start; they meet on NATS, here as on a cluster.
+func (s *settings) parts() []process.Part {
+	return []process.Part{
+		{Name: "gateway", About: "live events to open windows; HTTP in", New: func(e process.Env) (run.Service, error) {
+			return gateway.New(gateway.Options{Config: s.gateway, Env: e})
+		}},
+	}
+}
+
+// only picks parts by name; no names = all. Code usage, listing the names.
+func only(parts []process.Part, names []string) ([]process.Part, error) {
+	if len(names) == 0 {
+		return parts, nil
+	}
+	known := make([]string, len(parts))
+	for i, p := range parts {
+		known[i] = p.Name
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fault.New(fault.UsageError, "--only: there is no part %q; the parts are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return slices.DeleteFunc(parts, func(p process.Part) bool { return !slices.Contains(names, p.Name) }), nil
+}
