@@ -15,13 +15,19 @@ import (
 )
 
 const (
-	root   = "../.."
 	prefix = "github.com/belfry-events/belfry/"
 
 	maxLines    = 600 // of one file
 	medianLines = 150 // of all files
 	maxMain     = 40  // of a cmd/<name>/main.go
 )
+
+// root is the repository. The variable is a key of go test's cache, see the
+// Makefile.
+func root() string {
+	_ = os.Getenv("BELFRY_TREE")
+	return "../.."
+}
 
 // goMod is what go mod edit -json and go work edit -json print.
 type goMod struct {
@@ -51,10 +57,10 @@ func edit(t *testing.T, verb, file string) (m goMod) {
 // hide that from everybody but strangers.
 func TestModules(t *testing.T) {
 	t.Parallel()
-	work := edit(t, "work", filepath.Join(root, "go.work"))
+	work := edit(t, "work", filepath.Join(root(), "go.work"))
 	dirs := map[string]string{} // module → folder
 	for _, use := range work.Use {
-		dir := filepath.Join(root, use.DiskPath)
+		dir := filepath.Join(root(), use.DiskPath)
 		m := edit(t, "mod", filepath.Join(dir, "go.mod"))
 		dirs[m.Module.Path] = dir
 		if m.Module.Path != prefix+filepath.ToSlash(filepath.Clean(use.DiskPath)) {
@@ -91,11 +97,11 @@ func TestModules(t *testing.T) {
 // sources calls visit with every Go file that was written by hand.
 func sources(t *testing.T, visit func(path string, text []byte)) {
 	t.Helper()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root(), func(path string, d fs.DirEntry, err error) error {
 		switch name := d.Name(); {
 		case err != nil:
 			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "bin" || name == "testdata"):
+		case d.IsDir() && path != root() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "bin" || name == "testdata"):
 			return filepath.SkipDir
 		case d.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, ".pb.go") || strings.HasSuffix(name, ".connect.go"):
 			return nil
@@ -162,7 +168,7 @@ func TestPackagesHaveDoc(t *testing.T) {
 // only; npm install --omit-lockfile-registry-resolved leaves it out.
 func TestLockFiles(t *testing.T) {
 	t.Parallel()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
