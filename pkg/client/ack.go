@@ -122,13 +122,17 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Description }
 
-const codeTooLarge = 10054 // "message size exceeds maximum allowed"
+// JetStream's codes.
+const (
+	codeTooLarge  = 10054 // message size exceeds maximum allowed
+	codeInProcess = 10158 // duplicate message id is in process: sent again before it was decided
+)
 
 func (e *apiError) fault() error {
 	switch {
 	case e.Code == codeTooLarge:
 		return fault.Wrap(fault.EventTooLarge, e, "the event is above the log's maximum size")
-	case e.Status == 503:
+	case e.Status == 503, e.Code == codeInProcess:
 		return fault.Wrap(fault.Unavailable, e, "the log does not take events now")
 	case e.Status == 400:
 		return fault.Wrap(fault.InvalidEvent, e, "the log refused the event: %s", e.Description)

@@ -168,6 +168,7 @@ func TestParseAck(t *testing.T) {
 	for in, want := range map[string]fault.Code{
 		`{"error":{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"}}`:     fault.EventTooLarge,
 		`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`: fault.Unavailable,
+		`{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"}}`:       fault.Unavailable,
 		`{"error":{"code":400,"err_code":10049,"description":"x"}}`:                                        fault.InvalidEvent,
 		`{"error":{"code":500,"err_code":1,"description":"x"}}`:                                            fault.Internal,
 		`{"stream":"OTHER","seq":1}`: fault.Internal,

@@ -67,15 +67,17 @@ func (f *follower) want(ctx context.Context, t testing.TB, from, n int) (last ev
 	return last
 }
 
+// publish may be called on any goroutine.
 func publish(ctx context.Context, t testing.TB, c *Client, from, n int) {
 	t.Helper()
 	for i := from; i < from+n; i++ {
 		if _, err := c.PublishAsync(ctx, invoice(i)); err != nil {
-			t.Fatal(err)
+			t.Errorf("publish e%d: %v", i, err)
+			return
 		}
 	}
 	if err := c.Flush(ctx); err != nil {
-		t.Fatal(err)
+		t.Errorf("flush: %v", err)
 	}
 }
 
