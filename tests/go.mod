@@ -15,3 +15,5 @@ replace github.com/belfry-events/belfry/services/mailbox => ../services/mailbox
 replace github.com/belfry-events/belfry/pkg => ../pkg
 
 replace github.com/belfry-events/belfry/proto => ../proto
+
+require golang.org/x/mod v0.42.0
