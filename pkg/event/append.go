@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -92,18 +93,22 @@ func (e *Event) appendValue(dst []byte) []byte {
 	case isJSON(e.DataContentType):
 		return appendLine(dst, e.Data)
 	case isText(e.DataContentType) && utf8.Valid(e.Data):
-		return appendString(dst, e.Data)
+		return appendString(dst, string(e.Data))
 	}
 	dst = append(dst, '"')
 	dst = base64.StdEncoding.AppendEncode(dst, e.Data)
 	return append(dst, '"')
 }
 
-// appendLine copies JSON text and turns its raw line breaks into spaces. Inside
-// strings there are none: JSON has them escaped.
+// appendLine copies a JSON value without the space around it, and turns raw line
+// breaks into spaces. Inside strings there are none: JSON has them escaped.
 func appendLine(dst, data []byte) []byte {
+	data = bytes.Trim(data, " \t\r\n")
 	start := len(dst)
 	dst = append(dst, data...)
+	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 {
+		return dst // the ordinary case, at the speed of memory
+	}
 	for i, c := range dst[start:] {
 		if c == '\n' || c == '\r' {
 			dst[start+i] = ' '
@@ -127,23 +132,31 @@ func appendInteger(dst []byte, n int64) []byte {
 	return append(dst, '"')
 }
 
+// verbatim are the bytes that stand for themselves in a JSON string.
+var verbatim = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // appendString writes a JSON string. Invalid UTF-8 becomes U+FFFD.
-func appendString[T string | []byte](dst []byte, s T) []byte {
+func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
+		if verbatim[c] {
+			i++
+			continue
+		}
 		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+			r, size := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && size == 1 {
 				dst = append(append(dst, s[start:i]...), "\uFFFD"...)
 				start = i + 1
 			}
 			i += size
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
 			continue
 		}
 		dst = append(dst, s[start:i]...)

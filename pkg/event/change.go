@@ -13,7 +13,7 @@ const ChangeSchema = "urn:belfry:change:v1"
 type Change struct {
 	Actor    *Actor            `json:"actor,omitempty"`    // who did it; absent = the event's sender
 	Action   string            `json:"action,omitempty"`   // the operation, where it says more than the verb ("restore")
-	Resource Resource          `json:"resource"`           // what was changed
+	Resource Resource          `json:"resource,omitzero"`  // what was changed
 	Affected []json.RawMessage `json:"affected,omitempty"` // the resources, as objects; absent = New, or else Old
 	Old      json.RawMessage   `json:"old,omitempty"`      // values before, an object; absent for an insert
 	New      json.RawMessage   `json:"new,omitempty"`      // values after, an object; absent for a deletion

@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -31,16 +30,19 @@ func Decode(subj string, h nats.Header, data []byte, at Stored) Event {
 
 // decode tells the three modes apart: structured, binary, bare.
 func decode(h nats.Header, data []byte) (Event, error) {
-	ct := contentType(h)
-	if strings.HasPrefix(media(ct), envelopeType) {
-		return decodeStructured(ct, data)
-	}
 	var e Event
-	found, err := e.setHeaders(fold(h))
-	if err != nil {
-		return Event{}, err
+	seen, err := e.setHeaders(h)
+	if seen.odd {
+		e = Event{}
+		seen, err = e.setHeaders(fold(h))
 	}
-	if !found && ct == "" {
+	ct := seen.contentType
+	switch {
+	case strings.HasPrefix(media(ct), envelopeType):
+		return decodeStructured(ct, data)
+	case err != nil:
+		return Event{}, err
+	case !seen.attributes && ct == "":
 		if e, ok := unlabelled(data); ok {
 			return e, nil
 		}
@@ -116,39 +118,63 @@ func (e *Event) checkClaim() error {
 	return nil
 }
 
-// setHeaders reads the ce-* headers, and says whether there were any. A value
-// that breaks a rule is an error; an empty one is absent, and a name that no
-// extension can have is passed over.
-func (e *Event) setHeaders(h nats.Header) (found bool, err error) {
+// seen is what one pass over the headers found beside the attributes.
+type seen struct {
+	attributes  bool   // there is a ce-* header
+	odd         bool   // one is not in lower case: fold first
+	contentType string // of the message
+}
+
+// setHeaders reads the ce-* headers. A value that breaks a rule is an error; an
+// empty one is absent, and a name that no extension can have is passed over.
+func (e *Event) setHeaders(h nats.Header) (s seen, err error) {
+	spelling := ""
 	for key, values := range h {
-		attr, ok := strings.CutPrefix(key, headerPrefix)
-		if !ok || len(values) == 0 {
+		if len(values) == 0 {
 			continue
 		}
-		found = true
-		value := decodeValue(values[0])
-		if value == "" {
+		if attr, ok := strings.CutPrefix(key, headerPrefix); ok {
+			s.attributes = true
+			known := attributeByName[attr]
+			s.odd = s.odd || known == nil && isOdd(key)
+			// Headers have no order: of several errors the first in byte order.
+			if broken := e.setNATS(known, attr, values[0]); broken != nil && (err == nil || broken.Error() < err.Error()) {
+				err = broken
+			}
 			continue
 		}
-		switch a := attributeByName[attr]; {
-		case a != nil:
-			err = errors.Join(err, a.set(e, value))
-		case attr == specVersionName:
-			if value != specVersion {
-				err = errors.Join(err, invalid(specVersionName, `must be "1.0"`))
-			}
-		case extensionName(attr):
-			if broken := checkText(attr, value); broken != nil {
-				err = errors.Join(err, broken)
-				continue
-			}
-			if e.Extensions == nil {
-				e.Extensions = map[string]any{}
-			}
-			e.Extensions[attr] = value
+		// The usual spelling of Content-Type sorts first among those in use.
+		if len(key) == len(contentTypeHeader) && (spelling == "" || key < spelling) && strings.EqualFold(key, contentTypeHeader) {
+			spelling, s.contentType = key, values[0]
 		}
+		s.odd = s.odd || isOdd(key)
 	}
-	return found, err
+	return s, err
+}
+
+// setNATS reads one header: of an attribute we know, or of any other.
+func (e *Event) setNATS(known *attribute, attr, value string) error {
+	if value = decodeValue(value); value == "" {
+		return nil
+	}
+	switch {
+	case known != nil:
+		return known.set(e, value)
+	case attr == specVersionName && value != specVersion:
+		return invalid(specVersionName, `must be "1.0"`)
+	case !extensionName(attr):
+		return nil
+	}
+	return e.setExtension(attr, value)
+}
+
+// setExtension keeps an extension from a header, which has no type: a string.
+func (e *Event) setExtension(attr, value string) error {
+	if e.Extensions == nil {
+		e.Extensions = map[string]any{}
+	}
+	e.Extensions[attr] = value
+	return checkText(attr, value)
 }
 
 // setAddress takes tenant, topic and verb from the subject, which NATS has
@@ -171,6 +197,9 @@ func (e *Event) setAddress(subj string) {
 	}
 }
 
+// unknownType is the type of a message that says nothing at all.
+const unknownType = "unknown"
+
 // sameName compares topics and verbs.
 func sameName(a, b string) bool { return a == b || subject.Fold(a) == subject.Fold(b) }
 
@@ -180,9 +209,13 @@ func (e *Event) setDefaults(subj string, h nats.Header, at Stored) {
 		e.Source = DefaultSource
 	}
 	if e.Type == "" {
-		// Outside evt.… the subject itself is all we know of what happened.
-		if e.Type = subj; e.Topic != "" && e.Verb != "" {
+		switch {
+		case e.Topic != "" && e.Verb != "":
 			e.Type = typeOf(e.Topic, e.Verb)
+		case subj != "" && checkText("type", subj) == nil:
+			e.Type = subj // outside evt.… it is all we know of what happened
+		default:
+			e.Type = unknownType
 		}
 	}
 	if e.ID == "" {
@@ -205,18 +238,8 @@ func (e *Event) setDefaults(subj string, h nats.Header, at Stored) {
 const maxReason = 200
 
 // reason is the text of the malformed attribute: the public text of the error,
-// made fit for an attribute. Of several the first in byte order, because
-// headers have no order of their own.
+// made fit for an attribute.
 func reason(err error) string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		least := ""
-		for _, each := range joined.Unwrap() {
-			if r := reason(each); least == "" || r < least {
-				least = r
-			}
-		}
-		return least
-	}
 	text := fault.From(err).Error()
 	text = strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 	return strings.Map(func(r rune) rune {

@@ -111,7 +111,7 @@ func binary(h http.Header, body []byte) (Event, error) {
 	case !found[specVersionName]:
 		return Event{}, invalid(specVersionName, `must be "1.0"`)
 	}
-	return e, nil
+	return e, e.checkClaim()
 }
 
 func (e *Event) setHeader(attr, value string) error {
@@ -128,11 +128,7 @@ func (e *Event) setHeader(attr, value string) error {
 	case !extensionName(attr):
 		return invalid(attr, "is not the name of an attribute: lower-case letters and digits only")
 	}
-	if e.Extensions == nil {
-		e.Extensions = map[string]any{}
-	}
-	e.Extensions[attr] = value
-	return checkText(attr, value)
+	return e.setExtension(attr, value)
 }
 
 // sortedKeys makes the error for a request with two faults always the same.

@@ -103,16 +103,6 @@ func last(values []string) string {
 // sensitive and publishers are not: the exact spelling wins, then the first in
 // byte order, so that every reader decides alike.
 func fold(h nats.Header) nats.Header {
-	odd := false
-	for key := range h {
-		if isOdd(key) {
-			odd = true
-			break
-		}
-	}
-	if !odd {
-		return h
-	}
 	keys := make([]string, 0, len(h))
 	for key := range h {
 		keys = append(keys, key)
@@ -143,19 +133,4 @@ func isOdd(key string) bool {
 		}
 	}
 	return false
-}
-
-// contentType is the message's Content-Type, however the header is spelled.
-func contentType(h nats.Header) string {
-	if v := h[contentTypeHeader]; len(v) > 0 {
-		return v[0]
-	}
-	spelling, value := "", ""
-	for key, v := range h {
-		if len(key) == len(contentTypeHeader) && strings.EqualFold(key, contentTypeHeader) && len(v) > 0 &&
-			(spelling == "" || key < spelling) {
-			spelling, value = key, v[0]
-		}
-	}
-	return value
 }

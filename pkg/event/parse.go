@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"io"
+	"slices"
 	"strconv"
-	"unicode/utf8"
 )
 
 // ParseJSON reads one event in the CloudEvents JSON format. It is strict: an
@@ -43,44 +42,44 @@ func ParseJSON(b []byte) (Event, error) {
 	return e, nil
 }
 
+// maxMembers bounds the attributes of one event; CloudEvents and Belfry know
+// about 25 between them.
+const maxMembers = 250
+
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-// splitObject takes the one JSON object apart and refuses a name that comes
-// twice, in which parsers would disagree about the meaning.
+// splitObject takes one JSON object apart and refuses a name that comes twice:
+// parsers would disagree about the meaning. The values share b.
 func splitObject(b []byte) ([]member, error) {
-	if !utf8.Valid(b) {
-		return nil, invalid("event", "is not valid UTF-8")
+	if !validJSON(b) {
+		return nil, invalid("event", "is not valid JSON in UTF-8")
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	i := skipSpace(b, 0)
+	if b[i] != '{' {
 		return nil, invalid("event", "is not a JSON object")
 	}
-	var members []member
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		key, ok := t.(string)
-		if err != nil || !ok {
-			return nil, invalid("event", "is not valid JSON")
+	members := make([]member, 0, 16)
+	// Nothing below can go wrong: the text has just been found valid.
+	for i = skipSpace(b, i+1); b[i] == '"'; {
+		end := skipString(b, i)
+		key, err := parseText("event", b[i:end])
+		if err != nil {
+			return nil, invalid("event", "has a member whose name is not text")
 		}
-		if seen[key] {
+		start := skipSpace(b, skipSpace(b, end)+1)
+		end = skipValue(b, start, 1)
+		if slices.ContainsFunc(members, func(m member) bool { return m.name == key }) {
 			return nil, invalid(key, "is there twice")
 		}
-		seen[key] = true
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, invalid(key, "is not valid JSON")
+		if members = append(members, member{key, b[start:end]}); len(members) > maxMembers {
+			return nil, invalid("event", "has more than %d attributes", maxMembers)
 		}
-		members = append(members, member{key, value})
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, invalid("event", "is not valid JSON")
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, invalid("event", "is followed by something else")
+		if i = skipSpace(b, end); b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
 	}
 	return members, nil
 }
@@ -129,11 +128,32 @@ func (e *Event) setMember(attr string, raw json.RawMessage) error {
 }
 
 func parseText(attr string, raw json.RawMessage) (string, error) {
-	var s string
-	if isNull(raw) || json.Unmarshal(raw, &s) != nil {
+	if raw[0] != '"' {
 		return "", invalid(attr, "is not a string")
 	}
+	s := unescape(raw)
 	return s, checkText(attr, s)
+}
+
+// setBytes keeps data that came as bytes. Bytes of no declared type that are not
+// JSON are just bytes; declared JSON must be JSON.
+func (e *Event) setBytes(b []byte) error {
+	if e.DataContentType == "" && !validJSON(b) {
+		e.DataContentType = binaryType
+	}
+	e.Data = b
+	return e.checkClaim()
+}
+
+// unescape is the text of a valid JSON string.
+func unescape(raw json.RawMessage) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
+	var s string
+	// It was found valid with the whole event, so there is no error to come.
+	_ = json.Unmarshal(raw, &s)
+	return s
 }
 
 // parseExtension reads a value of a CloudEvents type: string, boolean, or an
@@ -171,21 +191,16 @@ func (e *Event) setData(members []member) error {
 	case data != nil && encoded != nil:
 		return invalid("data_base64", "is there together with data")
 	case encoded != nil:
-		var s string
-		if json.Unmarshal(encoded, &s) != nil {
+		if encoded[0] != '"' {
 			return invalid("data_base64", "is not a string")
 		}
-		b, err := base64.StdEncoding.DecodeString(s)
+		b, err := base64.StdEncoding.DecodeString(unescape(encoded))
 		if err != nil {
 			return invalid("data_base64", "is not base64")
 		}
-		e.Data = b
+		return e.setBytes(b)
 	case data != nil && !isJSON(e.DataContentType) && data[0] == '"':
-		var s string
-		if json.Unmarshal(data, &s) != nil {
-			return invalid("data", "is not a string")
-		}
-		e.Data = []byte(s)
+		e.Data = []byte(unescape(data))
 	case isJSON(e.DataContentType) || !isNull(data):
 		e.Data = data // null is a value in JSON, and nothing in any other type
 	}

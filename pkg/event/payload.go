@@ -3,7 +3,6 @@ package event
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 
 	"github.com/belfry-events/belfry/pkg/subject"
 )
@@ -97,7 +96,7 @@ func resourceChanged(e *Event) any {
 		Resource: e.Topic,
 		Action:   actions[subject.Fold(e.Verb)],
 		Info:     ResourceInfo{ID: c.Resource.ID, Name: e.Topic, Version: c.Resource.Version},
-		Affected: slices.Concat([]json.RawMessage{}, c.Affected), // [] rather than null
+		Affected: append([]json.RawMessage{}, c.Affected...), // [] rather than null
 	}
 }
 

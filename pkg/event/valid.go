@@ -106,6 +106,9 @@ func skipArray(b []byte, i, depth int) int {
 
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); i++ {
+		if verbatim[b[i]] {
+			continue
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1

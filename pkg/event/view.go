@@ -92,12 +92,15 @@ func LookupView(name string) (View, bool) {
 	return v, ok
 }
 
-// Has says whether the event has this view.
+// Has says whether the event has this view. An event with topic and verb is a
+// durable one, so that nobody can pass one off as a time or real-time event by
+// its type.
 func (v View) Has(e *Event) bool {
+	durable := e.Topic != "" && e.Verb != ""
 	if v.Form != Durable {
-		return sameName(e.Type, v.Name)
+		return !durable && sameName(e.Type, v.Name)
 	}
-	return e.Topic != "" && (v.Topic == "" || sameName(e.Topic, v.Topic)) &&
+	return durable && (v.Topic == "" || sameName(e.Topic, v.Topic)) &&
 		slices.ContainsFunc(v.Verbs, func(verb string) bool { return sameName(e.Verb, verb) }) &&
 		(v.hidden == nil || !v.hidden(e))
 }
