@@ -66,7 +66,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &gateConn{ws: ws}
 	g.mu.Lock()
 	g.conns[c] = true
-	g.write(c, `{"welcome":{"connection":"c1","epoch":%q,"pingSeconds":25,"maxFrameBytes":65536}}`, g.epoch)
+	g.writef(c, `{"welcome":{"connection":"c1","epoch":%q,"pingSeconds":25,"maxFrameBytes":65536}}`, g.epoch)
 	g.mu.Unlock()
 	for {
 		_, b, err := ws.Read(r.Context())
@@ -80,7 +80,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *gate) write(c *gateConn, format string, args ...any) {
+func (g *gate) writef(c *gateConn, format string, args ...any) {
 	_ = c.ws.Write(g.t.Context(), websocket.MessageText, fmt.Appendf(nil, format, args...)) // a cut connection is the test's doing
 }
 
@@ -98,17 +98,17 @@ func (g *gate) answer(c *gateConn, b []byte) {
 	switch {
 	case q.Subscribe != nil && q.Subscribe.Name == "frm.unknown":
 		e, _ := json.Marshal(fault.Field(fault.UnknownName, "name", "no such event"))
-		g.write(c, `{"id":%q,"error":%s}`, q.ID, e)
+		g.writef(c, `{"id":%q,"error":%s}`, q.ID, e)
 	case q.Subscribe != nil:
 		c.subs++
-		g.write(c, `{"id":%q,"subscribed":{"cursor":%q}}`, q.ID, now)
+		g.writef(c, `{"id":%q,"subscribed":{"cursor":%q}}`, q.ID, now)
 	case q.Unsubscribe != nil:
 		c.subs--
-		g.write(c, `{"id":%q,"unsubscribed":{}}`, q.ID)
+		g.writef(c, `{"id":%q,"unsubscribed":{}}`, q.ID)
 	case q.Resume != nil:
 		at, err := event.ParseCursor(q.Resume.Cursor)
 		if err != nil || at.Epoch != g.epoch || at.Seq+1 < g.first {
-			g.write(c, `{"id":%q,"error":{"code":"cursor_gone","message":"gone"}}`, q.ID)
+			g.writef(c, `{"id":%q,"error":{"code":"cursor_gone","message":"gone"}}`, q.ID)
 			return
 		}
 		c.subs = len(q.Resume.Subscriptions)
@@ -117,7 +117,7 @@ func (g *gate) answer(c *gateConn, b []byte) {
 		for i := at.Seq; i < uint64(len(g.kept)); i++ {
 			frames += "\n" + g.frame(int(i))
 		}
-		g.write(c, "%s", frames)
+		g.writef(c, "%s", frames)
 	}
 }
 
@@ -137,7 +137,7 @@ func (g *gate) publish(n int) {
 		g.kept = append(g.kept, e)
 		for c := range g.conns {
 			if c.subs > 0 {
-				g.write(c, "%s\n", g.frame(len(g.kept)-1))
+				g.writef(c, "%s\n", g.frame(len(g.kept)-1))
 			}
 		}
 	}

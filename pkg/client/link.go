@@ -62,6 +62,7 @@ func (w *Window) connect(ctx, running context.Context) (*link, error) {
 	}
 	l := &link{limit: firstSilence, over: make(chan struct{}), waiting: map[string]call{}}
 	l.ctx, l.cancel = context.WithCancel(running)
+	//nolint:bodyclose // Dial closes it, and says so
 	ws, res, err := websocket.Dial(ctx, w.url, &websocket.DialOptions{
 		HTTPClient: w.o.HTTPClient, HTTPHeader: h, Subprotocols: []string{subprotocol},
 		OnPingReceived: func(context.Context, []byte) bool { l.heard(); return true },

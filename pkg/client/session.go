@@ -114,7 +114,7 @@ func (w *Window) ask(ctx context.Context, r request) (answer, error) {
 		w.mu.Lock()
 		l, up := w.link, w.up
 		w.mu.Unlock()
-		var over, got = up, make(chan answer, 1)
+		over, got := up, make(chan answer, 1)
 		if l != nil {
 			over = l.over
 			if err := l.send(r, got); err != nil {

@@ -69,8 +69,8 @@ const (
 	pageEvents = 512     // events asked for at once
 	pageBytes  = 1 << 20 // and their bytes
 
-	lagMin = 2 * time.Millisecond   // first wait for a replica that lags
-	lagMax = 250 * time.Millisecond // and the longest
+	lagShort = 2 * time.Millisecond   // first wait for a replica that lags
+	lagLong  = 250 * time.Millisecond // and the longest
 
 	// settleAfter is more than a replica that serves reads is ever behind: what
 	// the leader had that long ago, a page shows.
@@ -217,7 +217,7 @@ func (t *tail) follow(ctx context.Context) error {
 // there for certain, so that a page which ends before it came from a replica
 // that lags.
 func (t *tail) read(ctx context.Context, target uint64) error {
-	wait := lagMin
+	wait := lagShort
 	for {
 		msgs, end, err := t.c.reader.Page(ctx, t.filter, t.at+1, pageEvents, pageBytes)
 		switch {
@@ -231,11 +231,11 @@ func (t *tail) read(ctx context.Context, target uint64) error {
 				return nil
 			}
 			if len(msgs) > 0 {
-				wait = lagMin
+				wait = lagShort
 				continue
 			}
 		}
-		if wait == lagMax { // perhaps it will never come: is it still the same log?
+		if wait == lagLong { // perhaps it will never come: is it still the same log?
 			if s, err := t.c.reader.State(ctx); err == nil {
 				if err := t.audit(s); err != nil {
 					return err
@@ -247,7 +247,7 @@ func (t *tail) read(ctx context.Context, target uint64) error {
 			return ctx.Err()
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, lagMax)
+		wait = min(2*wait, lagLong)
 	}
 }
 

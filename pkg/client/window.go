@@ -37,7 +37,7 @@ type OpenOptions struct {
 	// 200 ms and 20 s.
 	BackoffMin, BackoffMax time.Duration
 
-	HTTPClient *http.Client // default http.DefaultClient
+	HTTPClient *http.Client // default a plain one; its Timeout bounds only the handshake
 	Log        *slog.Logger // reconnects (info); default none
 }
 
@@ -46,7 +46,7 @@ func (o OpenOptions) withDefaults() (OpenOptions, error) {
 	set(&o.MaxMessageBytes, 16<<20)
 	set(&o.BackoffMin, 200*time.Millisecond)
 	set(&o.BackoffMax, 20*time.Second)
-	set(&o.HTTPClient, http.DefaultClient)
+	set(&o.HTTPClient, &http.Client{}) // no timeout: it would end the window
 	set(&o.Log, slog.New(slog.DiscardHandler))
 	switch {
 	case o.Queue < 0:
