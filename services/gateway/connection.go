@@ -220,17 +220,14 @@ func (c *connection) push(ctx context.Context, it *item) error {
 		c.mu.Lock()
 		if c.dead || c.closing != "" {
 			c.mu.Unlock()
-			return fault.New(fault.Unavailable, "the connection is closed")
+			return errClosed
 		}
-		if c.waiting == 0 || c.waiting+len(it.body) <= c.limit {
+		if policy(c.waiting, len(it.body), c.limit) == accept {
 			c.put(it)
 			c.mu.Unlock()
 			return nil
 		}
-		if c.room == nil {
-			c.room = make(chan struct{})
-		}
-		room := c.room
+		room := c.awaitRoom()
 		c.mu.Unlock()
 		select {
 		case <-room:
@@ -241,18 +238,54 @@ func (c *connection) push(ctx context.Context, it *item) error {
 }
 
 // hold keeps a live item back until catch-up has passed everything older. When
-// held is full it is dropped whole, and catch-up reads the log instead.
+// held is full, at half of what the queue may hold, it is dropped whole, and
+// catch-up reads the log instead.
 func (c *connection) hold(it *item) {
 	if c.overflowed {
 		return
 	}
-	if policy(c.heldBytes, len(it.body), c.limit) == cut {
+	if policy(c.heldBytes, len(it.body), c.limit/2) == cut {
 		c.held, c.heldBytes, c.overflowed = nil, 0, true
 		return
 	}
 	c.held = append(c.held, it)
 	c.heldBytes += len(it.body)
 }
+
+// settle waits until the queue is at most half full, so that what is held fits
+// behind it.
+func (c *connection) settle(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if c.dead || c.closing != "" {
+			c.mu.Unlock()
+			return errClosed
+		}
+		if c.waiting <= c.limit/2 {
+			c.mu.Unlock()
+			return nil
+		}
+		room := c.awaitRoom()
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitRoom is a channel that closes when the queue has shrunk to half of its
+// limit, or the connection ends. Under mu.
+func (c *connection) awaitRoom() <-chan struct{} {
+	if c.room == nil {
+		c.room = make(chan struct{})
+	}
+	return c.room
+}
+
+// errClosed ends whatever was being sent to a connection that has ended.
+var errClosed = fault.New(fault.Unavailable, "the connection is closed")
 
 // startHolding makes live items wait. The hub calls it under its lock, in the
 // same step in which it begins to route to c.

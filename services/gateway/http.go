@@ -96,8 +96,15 @@ func (s *Service) takeEvents(w http.ResponseWriter, r *http.Request) (receipts [
 	return receipts, batch, err
 }
 
-// admit completes and checks one event, and asks whether the caller may publish it.
+// admit completes and checks one event, and asks whether the caller may publish
+// it. What CloudEvents requires is not made up here: an HTTP caller who has lost
+// its answer must be able to send the same id again.
 func (s *Service) admit(ev *event.Event, p *auth.Principal, now time.Time) error {
+	for _, required := range []struct{ name, value string }{{"id", ev.ID}, {"source", ev.Source}, {"type", ev.Type}} {
+		if required.value == "" {
+			return fault.Field(fault.InvalidEvent, required.name, "is required by CloudEvents 1.0")
+		}
+	}
 	tenant, err := p.Tenant(ev.Tenant)
 	if err != nil {
 		return err

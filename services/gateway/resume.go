@@ -79,6 +79,9 @@ func (s *Service) resume(ctx context.Context, c *connection, r resumption) (join
 			return true, err
 		}
 		replay.after = max(replay.after, from)
+		if err := c.settle(ctx); err != nil {
+			return true, err
+		}
 		if c.stopHolding() {
 			return true, nil
 		}
@@ -87,7 +90,7 @@ func (s *Service) resume(ctx context.Context, c *connection, r resumption) (join
 		}
 		from = s.hub.holdAgain(c, replay.after)
 	}
-	return false, context.Canceled
+	return false, errClosed
 }
 
 // readToEnd passes pages until some replica has no more: the bulk of a

@@ -86,7 +86,7 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 		switch {
 		case err == nil:
 			s.stats.resumes.WithLabelValues("resumed").Inc()
-		case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		case ctx.Err() != nil, errors.Is(err, errClosed):
 			s.stats.resumes.WithLabelValues("disconnected").Inc()
 		default:
 			s.stats.resumes.WithLabelValues("failed").Inc()

@@ -96,17 +96,21 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 			return
 		}
 		c.alive.Store(time.Now().Unix())
+		var wrong fault.Code
 		switch {
 		case len(message) > s.config.MaxFrameBytes:
-			c.shut(fault.FrameTooLarge)
-			drainClose(ws)
-			return
+			wrong = fault.FrameTooLarge
 		case kind != websocket.MessageText:
-			c.shut(fault.InvalidFrame)
-			drainClose(ws)
-			return
+			wrong = fault.InvalidFrame
+		default:
+			session.message(message)
+			continue
 		}
-		session.message(message)
+		c.shut(wrong)
+		if _, err := io.Copy(io.Discard, in); err == nil {
+			drainClose(ws)
+		}
+		return
 	}
 }
 
