@@ -73,6 +73,13 @@ const (
 	specVersionName = "specversion"
 )
 
+// maxExtensions is how many extensions one event may have; maxMembers follows
+// from it for an event in JSON.
+const (
+	maxExtensions = 200
+	maxMembers    = maxExtensions + len(attributes) + 3 // specversion, data, data_base64
+)
+
 // reserved are names that no extension may have, beside the table's.
 func reserved(extension string) bool {
 	return extension == specVersionName || extension == "data" || extension == "data_base64"

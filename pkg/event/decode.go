@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -168,13 +169,19 @@ func (e *Event) setNATS(known *attribute, attr, value string) error {
 	return e.setExtension(attr, value)
 }
 
-// setExtension keeps an extension from a header, which has no type: a string.
-func (e *Event) setExtension(attr, value string) error {
+// setExtension keeps an extension; one from a header has no type and is a string.
+func (e *Event) setExtension(attr string, value any) error {
 	if e.Extensions == nil {
 		e.Extensions = map[string]any{}
 	}
 	e.Extensions[attr] = value
-	return checkText(attr, value)
+	if len(e.Extensions) > maxExtensions {
+		return invalid("event", "has more than %d extensions", maxExtensions)
+	}
+	if s, ok := value.(string); ok {
+		return checkText(attr, s)
+	}
+	return nil
 }
 
 // setAddress takes tenant, topic and verb from the subject, which NATS has
@@ -185,6 +192,19 @@ func (e *Event) setAddress(subj string) {
 	if !ok {
 		return
 	}
+	err := a.Check()
+	for _, name := range [...]struct{ attr, text string }{{"tenant", a.Tenant}, {"topic", a.Topic}, {"verb", a.Verb}} {
+		if err == nil {
+			err = checkText(name.attr, name.text)
+		}
+	}
+	if err != nil {
+		// No tenant or topic can have such a name; what is shown of it must still be text.
+		a = subject.Address{Tenant: legible(a.Tenant), Topic: legible(a.Topic), Verb: legible(a.Verb)}
+		if e.Malformed == "" {
+			e.Malformed = reason(err)
+		}
+	}
 	e.Tenant = a.Tenant
 	if !sameName(e.Topic, a.Topic) {
 		e.Topic = a.Topic
@@ -192,9 +212,16 @@ func (e *Event) setAddress(subj string) {
 	if !sameName(e.Verb, a.Verb) {
 		e.Verb = a.Verb
 	}
-	if err := a.Check(); err != nil && e.Malformed == "" {
-		e.Malformed = reason(err)
-	}
+}
+
+// legible replaces what no attribute may contain by U+FFFD.
+func legible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if checkText("", string(r)) != nil {
+			return utf8.RuneError
+		}
+		return r
+	}, s) // Map reads invalid bytes as U+FFFD
 }
 
 // unknownType is the type of a message that says nothing at all.
@@ -241,11 +268,5 @@ const maxReason = 200
 // made fit for an attribute.
 func reason(err error) string {
 	text := fault.From(err).Error()
-	text = strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
-	return strings.Map(func(r rune) rune {
-		if checkText("", string(r)) != nil {
-			return -1
-		}
-		return r
-	}, text)
+	return legible(strings.ToValidUTF8(text[:min(len(text), maxReason)], ""))
 }

@@ -143,6 +143,10 @@ func TestDecode(t *testing.T) {
 		"outside the grammar": {"evt._.invoices.created", nil, ``, plain(func(e *Event) {
 			e.Tenant, e.Malformed = "_", `tenant: "_" is the platform's own`
 		})},
+		"what no attribute may contain": {"evt.=FF.a=0Ab.c", nil, ``, plain(func(e *Event) {
+			e.Tenant, e.Topic, e.Verb, e.Type = "\uFFFD", "a\uFFFDb", "c", "a\uFFFDb.c"
+			e.Malformed = "tenant: is not valid UTF-8"
+		})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

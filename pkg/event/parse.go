@@ -42,10 +42,6 @@ func ParseJSON(b []byte) (Event, error) {
 	return e, nil
 }
 
-// maxMembers bounds the attributes of one event; CloudEvents and Belfry know
-// about 25 between them.
-const maxMembers = 250
-
 type member struct {
 	name  string
 	value json.RawMessage
@@ -75,7 +71,7 @@ func splitObject(b []byte) ([]member, error) {
 			return nil, invalid(key, "is there twice")
 		}
 		if members = append(members, member{key, b[start:end]}); len(members) > maxMembers {
-			return nil, invalid("event", "has more than %d attributes", maxMembers)
+			return nil, invalid("event", "has more than %d extensions", maxExtensions)
 		}
 		if i = skipSpace(b, end); b[i] == ',' {
 			i = skipSpace(b, i+1)
@@ -100,11 +96,7 @@ func (e *Event) setMember(attr string, raw json.RawMessage) error {
 		if err != nil {
 			return err
 		}
-		if e.Extensions == nil {
-			e.Extensions = map[string]any{}
-		}
-		e.Extensions[attr] = value
-		return nil
+		return e.setExtension(attr, value)
 	}
 	// A 64-bit integer and a boolean may also come as their text, which is all
 	// that a gateway from another protocol has.

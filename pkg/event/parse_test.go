@@ -82,11 +82,11 @@ func TestParseJSONRefuses(t *testing.T) {
 	}
 	var many strings.Builder
 	many.WriteString(`{"specversion":"1.0"`)
-	for i := range maxMembers {
+	for i := range maxExtensions + 1 {
 		many.WriteString(`,"x` + strings.Repeat("x", i) + `":1`)
 	}
 	if _, err := ParseJSON([]byte(many.String() + "}")); fault.CodeOf(err) != fault.InvalidEvent {
-		t.Errorf("%d members: %v", maxMembers+1, err)
+		t.Errorf("%d extensions: %v", maxExtensions+1, err)
 	}
 }
 

@@ -87,6 +87,9 @@ func (e *Event) checkData() error {
 }
 
 func (e *Event) checkExtensions() error {
+	if len(e.Extensions) > maxExtensions {
+		return invalid("event", "has more than %d extensions", maxExtensions)
+	}
 	for ext, value := range e.Extensions {
 		if !extensionName(ext) {
 			return invalid(ext, "is not the name of an extension: lower-case letters and digits only")
