@@ -88,7 +88,7 @@ func NewHS256(o HS256Options) (*HS256, error) {
 	return h, nil
 }
 
-// Verify implements Verifier. About 5 µs.
+// Verify implements Verifier. It costs about 15 µs, once per connection or call.
 func (h *HS256) Verify(_ context.Context, token string) (*Principal, error) {
 	if len(token) > MaxToken {
 		return nil, fault.New(fault.TokenInvalid, "token: %d bytes are above the maximum of %d", len(token), MaxToken)

@@ -137,20 +137,26 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// busConfig is how to reach the servers of nats.url.
-func (c Config) busConfig(name string) (bus.Config, error) {
-	n := c.NATS
-	if n.PasswordFile != "" {
-		b, err := os.ReadFile(n.PasswordFile)
-		if err != nil {
-			return bus.Config{}, fault.Wrap(fault.InvalidConfig, err, "nats.password_file: %s", err)
-		}
-		n.Password = strings.TrimSpace(string(b))
+// ServicePassword is nats.password, or what nats.password_file holds. Code
+// invalid_config.
+func (n NATS) ServicePassword() (string, error) {
+	if n.PasswordFile == "" {
+		return n.Password, nil
 	}
+	b, err := os.ReadFile(n.PasswordFile)
+	if err != nil {
+		return "", fault.Wrap(fault.InvalidConfig, err, "nats.password_file: %s", err).With("field", "nats.password_file")
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// BusConfig is how to reach the servers of nats.url. Code invalid_config.
+func (n NATS) BusConfig(name string) (bus.Config, error) {
+	password, err := n.ServicePassword()
 	return bus.Config{
-		URL: n.URL, User: n.User, Password: n.Password, CredsFile: n.CredsFile, Name: name,
+		URL: n.URL, User: n.User, Password: password, CredsFile: n.CredsFile, Name: name,
 		TLS: bus.TLS{CA: n.CA, Cert: n.ClientCert, Key: n.ClientKey},
-	}, nil
+	}, err
 }
 
 // topologyOptions is what the settings mean for the streams.

@@ -79,7 +79,7 @@ func (p *Process) openBus(ctx context.Context) (closer, error) {
 	if p.embedded != nil {
 		o = p.embedded.Bus
 	} else {
-		c, err := p.o.Config.busConfig(p.o.Name)
+		c, err := p.o.Config.NATS.BusConfig(p.o.Name)
 		if err != nil {
 			return nil, err
 		}

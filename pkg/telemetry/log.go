@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/belfry-events/belfry/pkg/fault"
 )
@@ -53,7 +54,7 @@ func NewLogger(o LogOptions) (*slog.Logger, error) {
 			return nil, fault.Field(fault.InvalidConfig, "log.level", "%q is not one of debug, info, warn, error", o.Level)
 		}
 	}
-	h := &slog.HandlerOptions{Level: level}
+	h := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	switch {
 	case o.Format == "json", (o.Format == "" || o.Format == "auto") && !isTerminal(o.Writer):
 		return slog.New(slog.NewJSONHandler(o.Writer, h)), nil
@@ -61,6 +62,15 @@ func NewLogger(o LogOptions) (*slog.Logger, error) {
 		return slog.New(slog.NewTextHandler(o.Writer, h)), nil
 	}
 	return nil, fault.Field(fault.InvalidConfig, "log.format", "%q is not one of auto, text, json", o.Format)
+}
+
+// readable writes durations as "21.4ms" in JSON as well, where slog would write
+// nanoseconds without saying so.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().Round(10 * time.Microsecond).String())
+	}
+	return a
 }
 
 // isTerminal is near enough: a character device is a terminal, or /dev/null,

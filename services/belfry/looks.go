@@ -132,25 +132,20 @@ func (s *settings) lookAtNATS(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{bad("nats", "set nats.url", err)}
 	}
-	c, err := s.process.NATS.BusConfig("belfry-doctor")
-	if err != nil {
-		return []finding{bad("nats", "correct it", err)}
-	}
-	c.URL = url
-	b, err := bus.Connect(ctx, bus.Options{Config: c})
-	if err != nil {
-		if s.process.NATS.URL == "" {
-			return []finding{note("nats", "start it: belfry run", "nothing runs at %s yet", url)}
-		}
+	nc, err := s.dial(url)
+	switch {
+	case err != nil && s.process.NATS.URL == "":
+		return []finding{note("nats", "start it: belfry run", "nothing runs at %s yet", url)}
+	case err != nil:
 		return []finding{bad("nats", "start it, or correct nats.url and the credentials", err)}
 	}
-	defer func() { _ = b.Close(ctx) }()
-	rtt, err := b.NC.RTT()
+	defer nc.Close()
+	rtt, err := nc.RTT()
 	if err != nil {
-		return []finding{bad("nats", "look at its log", fault.Wrap(fault.Unavailable, err, "%s does not answer", url))}
+		return []finding{bad("nats", "look at its log", fault.Wrap(fault.Unavailable, err, "%s does not answer", bus.Redact(url)))}
 	}
-	findings := []finding{ok("nats", "%s answers in %s, version %s", bus.Redact(url), rtt.Round(10*time.Microsecond), b.NC.ConnectedServerVersion())}
-	log, err := topology.EventsState(ctx, b.NC)
+	findings := []finding{ok("nats", "%s answers in %s, version %s", bus.Redact(url), rtt.Round(10*time.Microsecond), nc.ConnectedServerVersion())}
+	log, err := topology.EventsState(ctx, nc)
 	switch {
 	case fault.CodeOf(err) == fault.StreamLost:
 		return append(findings, bad("log", "start belfry run, which makes it; if it was there before, restore it or use --recreate-lost", err))
@@ -161,7 +156,35 @@ func (s *settings) lookAtNATS(ctx context.Context) []finding {
 	default:
 		findings = append(findings, ok("log", "epoch %s, sequences %d to %d", log.Epoch, log.First, log.Last))
 	}
-	return append(findings, lookAtClock(ctx, b.NC))
+	return append(findings, lookAtClock(ctx, nc))
+}
+
+// dial connects once, with the credentials of the settings.
+func (s *settings) dial(url string) (*nats.Conn, error) {
+	n := s.process.NATS
+	password, err := n.ServicePassword()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := clientTLS(n)
+	if err != nil {
+		return nil, err
+	}
+	options := []nats.Option{nats.Name("belfry-doctor"), nats.Timeout(doctorWithin), nats.NoReconnect()}
+	if n.User != "" {
+		options = append(options, nats.UserInfo(n.User, password))
+	}
+	if n.CredsFile != "" {
+		options = append(options, nats.UserCredentials(n.CredsFile))
+	}
+	if secure != nil {
+		options = append(options, nats.Secure(secure))
+	}
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "%s: %s", bus.Redact(url), err)
+	}
+	return nc, nil
 }
 
 // lookAtClock compares with the time that the server writes on its answers.
@@ -176,10 +199,9 @@ func lookAtClock(ctx context.Context, nc *nats.Conn) finding {
 	if err != nil || info.Time.IsZero() {
 		return note("clock", "", "the NATS server does not say what time it has")
 	}
-	switch off := time.Since(info.Time).Abs(); {
-	case off > clockTolerance:
+	off := time.Since(info.Time).Abs()
+	if off > clockTolerance {
 		return bad("clock", "synchronise the clocks of both machines", fault.New(fault.Conflict, "differs by %s from that of the NATS server", off.Round(time.Millisecond)))
-	default:
-		return ok("clock", "agrees with the NATS server's within %s", max(off, time.Millisecond).Round(time.Millisecond))
 	}
+	return ok("clock", "agrees with the NATS server's within %s", max(off, time.Millisecond).Round(time.Millisecond))
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,7 +37,9 @@ func execute(ctx context.Context, args []string, std stdio) error {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !began {
-		return fault.New(fault.UsageError, "%s; see %s --help", err, cmd.CommandPath())
+		text := strings.ReplaceAll(err.Error(), "\n\nDid you mean this?\n\t", "; did you mean ")
+		text = strings.ReplaceAll(strings.TrimSpace(text), "\n\t", " or ")
+		return fault.New(fault.UsageError, "%s; see %s --help", text, cmd.CommandPath())
 	}
 	return err
 }
@@ -74,7 +77,6 @@ It prints a URL to open and three things to try.`,
 		{groupOperate, newCheck(std)}, {groupOperate, newVersion(std)},
 	} {
 		add.cmd.GroupID = add.group
-		add.cmd.DisableFlagsInUseLine = true
 		add.cmd.Flags().SortFlags = false
 		root.AddCommand(add.cmd)
 	}
