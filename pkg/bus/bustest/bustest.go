@@ -17,6 +17,7 @@ type Server struct {
 	set     settings
 	node    *embed.Server
 	service *bus.Bus
+	lost    uint64 // reconnects of the service connection before Stop
 }
 
 // Start runs a server until the test ends, on the loopback, on a free port, in
@@ -60,6 +61,7 @@ func (s *Server) Restart() {
 // Stop stops the server and keeps its store; Resume starts it again.
 func (s *Server) Stop() {
 	s.t.Helper()
+	s.lost = s.service.NC.Stats().Reconnects
 	stopNode(s.t, s.node)
 }
 
@@ -67,7 +69,8 @@ func (s *Server) Stop() {
 func (s *Server) Resume() {
 	s.t.Helper()
 	s.node = startNode(s.t, s.set.embed)
-	reconnected(s.t, s.service)
+	// Being connected says nothing: it may not have noticed yet.
+	Eventually(s.t, readyTimeout, "the service connection is back", func() bool { return s.service.NC.Stats().Reconnects > s.lost })
 }
 
 // InProcessConn makes a Server a nats.InProcessConnProvider that always leads

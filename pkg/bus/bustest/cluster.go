@@ -1,12 +1,14 @@
 package bustest
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -91,8 +93,8 @@ func (c *Nodes) StartNode(i int) {
 	c.nodes[i] = startNode(c.t, c.options[i])
 }
 
-// Restart stops all nodes and starts them again, and waits until EVENTS has a
-// leader.
+// Restart stops all nodes and starts them again, and waits until EVENTS answers
+// the service connection.
 func (c *Nodes) Restart() {
 	c.t.Helper()
 	for i := range c.nodes {
@@ -101,8 +103,13 @@ func (c *Nodes) Restart() {
 	for i := range c.nodes {
 		c.StartNode(i)
 	}
-	reconnected(c.t, c.service)
 	c.AwaitLeader(topology.Events)
+	Eventually(c.t, readyTimeout, "the service connection is back", func() bool {
+		ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
+		defer cancel()
+		_, err := topology.EventsState(ctx, c.service.NC)
+		return err == nil
+	})
 }
 
 // AwaitLeader waits until a stream answers.
@@ -115,7 +122,7 @@ func (c *Nodes) AwaitLeader(stream string) {
 func (c *Nodes) Leader(stream string) int {
 	c.t.Helper()
 	for i, n := range c.nodes {
-		if n != nil && n.InProcess().JetStreamIsStreamLeader("$G", stream) {
+		if n != nil && n.InProcess().JetStreamIsStreamLeader(embed.Account, stream) {
 			return i
 		}
 	}

@@ -75,12 +75,6 @@ func (s *settings) ensure(t testing.TB, b *bus.Bus) {
 	}
 }
 
-// reconnected waits until the connection has found a server again.
-func reconnected(t testing.TB, b *bus.Bus) {
-	t.Helper()
-	Eventually(t, readyTimeout, "the service connection is back", func() bool { return b.NC.IsConnected() })
-}
-
 // Eventually asks until the answer is yes, and fails the test after timeout.
 func Eventually(t testing.TB, timeout time.Duration, what string, yes func() bool) {
 	t.Helper()

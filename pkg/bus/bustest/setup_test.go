@@ -1,6 +1,7 @@
 package bustest_test
 
 import (
+	"context"
 	"crypto/rand"
 	"testing"
 	"time"
@@ -10,8 +11,6 @@ import (
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
-
-type natsConn = nats.Conn
 
 const wait = 20 * time.Second
 
@@ -24,9 +23,17 @@ func publish(t *testing.T, nc *nats.Conn) (l topology.Log) {
 		_, err := nc.RequestMsg(m, time.Second)
 		return err == nil
 	})
-	bustest.Eventually(t, wait, "log answers", func() (ok bool) {
+	return state(t, nc)
+}
+
+// state is where the log stands, once the connection leads there again.
+func state(t *testing.T, nc *nats.Conn) (l topology.Log) {
+	t.Helper()
+	bustest.Eventually(t, wait, "log answers", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		var err error
-		l, err = topology.EventsState(t.Context(), nc)
+		l, err = topology.EventsState(ctx, nc)
 		return err == nil
 	})
 	return l

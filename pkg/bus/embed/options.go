@@ -2,10 +2,12 @@ package embed
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -64,6 +66,8 @@ func (o Options) validate() error {
 		return invalid("tls", "certificate and key go together")
 	case o.TLS.CA != "" && o.TLS.Cert == "":
 		return invalid("tls", "an authority for clients needs a server certificate")
+	case strings.ContainsFunc(o.ServicePassword, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return invalid("service_password", "must be printable ASCII without spaces")
 	case o.Cluster.Name == "":
 		return nil
 	case o.ServerName == "":
@@ -110,12 +114,6 @@ func (o Options) serverOptions(password string) (*server.Options, error) {
 		DontListen: o.NoListen,
 		NoSigs:     true, // signals belong to the process
 
-		Users: []*server.User{
-			{Username: ServiceUser, Password: password},
-			{Username: AppUser, Password: password, Permissions: appPermissions()},
-		},
-		NoAuthUser: AppUser,
-
 		JetStream:              true,
 		StoreDir:               o.DataDir,
 		SyncAlways:             o.SyncAlways,
@@ -124,6 +122,14 @@ func (o Options) serverOptions(password string) (*server.Options, error) {
 		// Streams name their own limit; this one is for buckets and others
 		// that cannot, which would otherwise stop at 1,000.
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: topology.DefaultMaxConsumers},
+	}
+	// Nobody needs the password of app: it is whoever gives none.
+	text, err := accounts(password, rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	if err := options.ProcessConfigString(text); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the NATS server does not read its accounts")
 	}
 	if err := o.addTLS(options); err != nil {
 		return nil, err
