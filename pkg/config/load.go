@@ -138,6 +138,9 @@ func (l *loader) check(key, where string) error {
 		if f.key == key {
 			return nil
 		}
+		if strings.HasPrefix(key, f.key+".") {
+			return fault.Field(fault.InvalidConfig, f.key, "takes a value, not a section (from %s)", where)
+		}
 		if strings.HasPrefix(f.key, key+".") {
 			inside = append(inside, f.key)
 		}

@@ -47,7 +47,10 @@ type Values struct {
 	Warnings []string // environment variables that set nothing
 }
 
-const masked = "***"
+const (
+	masked      = "***"
+	maskedInURL = "xxxxx" // as url.Redacted does; a star would be escaped
+)
 
 func entryOf(f field, s Source, prefix string) Entry {
 	e := Entry{Key: f.key, Value: f.text(), Source: s, Env: f.env(prefix), Usage: f.usage}
@@ -63,17 +66,21 @@ func entryOf(f field, s Source, prefix string) Entry {
 func maskURLs(list string) string {
 	items := strings.Split(list, ",")
 	for i, item := range items {
-		if u, err := url.Parse(item); err == nil && u.User != nil {
-			// nats://token@host carries a secret as its user name.
-			if _, hasPassword := u.User.Password(); !hasPassword {
-				u.User = url.User("***")
-			} else {
-				u.User = url.UserPassword(u.User.Username(), "***")
-			}
-			items[i] = strings.ReplaceAll(u.String(), "%2A", "*")
-		} else if strings.Contains(item, "://") {
+		u, err := url.Parse(item)
+		switch {
+		case err != nil, strings.Contains(u.Opaque, "@"): // user:password@host, without a scheme
 			items[i] = masked // cannot be read, so it cannot be shown
+			continue
+		case u.User == nil:
+			continue
 		}
+		// nats://token@host carries a secret as its user name.
+		user := url.User(maskedInURL)
+		if _, hasPassword := u.User.Password(); hasPassword {
+			user = url.UserPassword(u.User.Username(), maskedInURL)
+		}
+		u.User = user
+		items[i] = u.String()
 	}
 	return strings.Join(items, ",")
 }
