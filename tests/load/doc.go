@@ -1,0 +1,15 @@
+// Load measures Belfry and, in the same run on the same machine, a raw program
+// that does the least possible work for the same bytes, and prints both.
+//
+//	make bench                       everything
+//	go run ./tests/load -only fanout -n 5000 -for 5s
+//
+// Servers run in processes of their own, so that their CPU time is theirs:
+// bin/belfry, and this program again as a reference (-serve).
+//
+//	figure     ours                                    reference
+//	start      bin/belfry run, all services, ready     an embedded NATS server with the stream, nothing else
+//	publish    client.PublishAsync                     nats.go's PublishMsgAsync, same headers and ids
+//	latency    publish → JetStream → gateway → window  … → a socket write of a frame encoded once ("prepared")
+//	fanout     one event to every window               the same, prepared
+package main
