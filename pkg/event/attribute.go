@@ -14,11 +14,11 @@ import (
 type kind uint8
 
 const (
-	text    kind = iota // String, URI or URI-reference
-	name                // the same, and never empty when present
-	moment              // Timestamp: RFC 3339
-	integer             // 64 bits; in JSON a number only where CloudEvents' 32 bits allow
-	boolean             // "true" or "false"
+	kindText    kind = iota // String, URI or URI-reference
+	kindName                // the same, and never empty when present
+	kindTime                // Timestamp: RFC 3339
+	kindInteger             // 64 bits; in JSON a number only where CloudEvents' 32 bits allow
+	kindBoolean             // "true" or "false"
 )
 
 // attribute is one row of the table that every format reads and writes.
@@ -30,34 +30,34 @@ type attribute struct {
 	field  func(*Event) any // *string, *time.Time, **int64, **bool or *bool
 }
 
-func row(attrName string, k kind, field func(*Event) any) attribute {
-	return attribute{attrName, headerPrefix + attrName, `,"` + attrName + `":`, k, field}
+func row(name string, k kind, field func(*Event) any) attribute {
+	return attribute{name, headerPrefix + name, `,"` + name + `":`, k, field}
 }
 
 // attributes are CloudEvents' own and Belfry's extensions, in the order in
 // which they are written. specversion is not among them: it is always "1.0".
 var attributes = [...]attribute{
-	row("id", name, func(e *Event) any { return &e.ID }),
-	row("source", name, func(e *Event) any { return &e.Source }),
-	row("type", name, func(e *Event) any { return &e.Type }),
-	row("subject", name, func(e *Event) any { return &e.Subject }),
-	row("time", moment, func(e *Event) any { return &e.Time }),
-	row("datacontenttype", name, func(e *Event) any { return &e.DataContentType }),
-	row("dataschema", name, func(e *Event) any { return &e.DataSchema }),
-	row("tenant", text, func(e *Event) any { return &e.Tenant }),
-	row("topic", text, func(e *Event) any { return &e.Topic }),
-	row("verb", text, func(e *Event) any { return &e.Verb }),
-	row("recipient", text, func(e *Event) any { return &e.Recipient }),
-	row("correlationid", text, func(e *Event) any { return &e.CorrelationID }),
-	row("expirytime", moment, func(e *Event) any { return &e.ExpiryTime }),
-	row("objectversion", integer, func(e *Event) any { return &e.ObjectVersion }),
-	row("senderconnection", text, func(e *Event) any { return &e.SenderConnection }),
-	row("senderuser", text, func(e *Event) any { return &e.SenderUser }),
-	row("senderdevice", text, func(e *Event) any { return &e.SenderDevice }),
-	row("senderfeature", text, func(e *Event) any { return &e.SenderFeature }),
-	row("frm", boolean, func(e *Event) any { return &e.Frm }),
-	row("unannounced", boolean, func(e *Event) any { return &e.Unannounced }),
-	row("malformed", text, func(e *Event) any { return &e.Malformed }),
+	row("id", kindName, func(e *Event) any { return &e.ID }),
+	row("source", kindName, func(e *Event) any { return &e.Source }),
+	row("type", kindName, func(e *Event) any { return &e.Type }),
+	row("subject", kindName, func(e *Event) any { return &e.Subject }),
+	row("time", kindTime, func(e *Event) any { return &e.Time }),
+	row("datacontenttype", kindName, func(e *Event) any { return &e.DataContentType }),
+	row("dataschema", kindName, func(e *Event) any { return &e.DataSchema }),
+	row("tenant", kindText, func(e *Event) any { return &e.Tenant }),
+	row("topic", kindText, func(e *Event) any { return &e.Topic }),
+	row("verb", kindText, func(e *Event) any { return &e.Verb }),
+	row("recipient", kindText, func(e *Event) any { return &e.Recipient }),
+	row("correlationid", kindText, func(e *Event) any { return &e.CorrelationID }),
+	row("expirytime", kindTime, func(e *Event) any { return &e.ExpiryTime }),
+	row("objectversion", kindInteger, func(e *Event) any { return &e.ObjectVersion }),
+	row("senderconnection", kindText, func(e *Event) any { return &e.SenderConnection }),
+	row("senderuser", kindText, func(e *Event) any { return &e.SenderUser }),
+	row("senderdevice", kindText, func(e *Event) any { return &e.SenderDevice }),
+	row("senderfeature", kindText, func(e *Event) any { return &e.SenderFeature }),
+	row("frm", kindBoolean, func(e *Event) any { return &e.Frm }),
+	row("unannounced", kindBoolean, func(e *Event) any { return &e.Unannounced }),
+	row("malformed", kindText, func(e *Event) any { return &e.Malformed }),
 }
 
 var attributeByName = func() map[string]*attribute {
@@ -80,20 +80,16 @@ const (
 	maxMembers    = maxExtensions + len(attributes) + 3 // specversion, data, data_base64
 )
 
-// reserved are names that no extension may have, beside the table's.
-func reserved(extension string) bool {
-	return extension == specVersionName || extension == "data" || extension == "data_base64"
-}
-
 // extensionName says whether s may name an extension: lower-case letters and
-// digits (CloudEvents 1.0 §3.1). The 20 characters it advises are not enforced.
+// digits (CloudEvents 1.0 §3.1), other than what the envelope needs itself. The
+// 20 characters it advises are not enforced.
 func extensionName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < 'a' || 'z' < c) && (c < '0' || '9' < c) {
 			return false
 		}
 	}
-	return s != "" && !reserved(s)
+	return s != "" && s != specVersionName && s != "data"
 }
 
 // maxName is how much of a foreign attribute's name an error repeats, in bytes.
@@ -108,7 +104,7 @@ func invalid(attr, format string, args ...any) error {
 
 // set reads the attribute from its canonical text. Code invalid_event.
 func (a *attribute) set(e *Event, s string) error {
-	if a.kind == name && s == "" {
+	if a.kind == kindName && s == "" {
 		return invalid(a.name, "must not be empty")
 	}
 	switch f := a.field(e).(type) {

@@ -1,20 +1,12 @@
 package event
 
 import (
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/subject"
-)
-
-const (
-	headerPrefix      = "ce-"
-	versionHeader     = headerPrefix + specVersionName
-	contentTypeHeader = "Content-Type"
 )
 
 // Msg is the event as a NATS message in binary mode: subject evt.…, every
@@ -97,40 +89,4 @@ func last(values []string) string {
 		return ""
 	}
 	return values[len(values)-1]
-}
-
-// fold gives every ce-* key its lower-case spelling. NATS headers are case
-// sensitive and publishers are not: the exact spelling wins, then the first in
-// byte order, so that every reader decides alike.
-func fold(h nats.Header) nats.Header {
-	keys := make([]string, 0, len(h))
-	for key := range h {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	folded := make(nats.Header, len(h))
-	for _, key := range keys {
-		lower := key
-		if isOdd(key) {
-			lower = strings.ToLower(key)
-			if _, exact := h[lower]; exact || folded[lower] != nil {
-				continue
-			}
-		}
-		folded[lower] = h[key]
-	}
-	return folded
-}
-
-// isOdd says that key is a ce-* header which is not in lower case.
-func isOdd(key string) bool {
-	if len(key) < len(headerPrefix) || key[2] != '-' || key[0]|0x20 != 'c' || key[1]|0x20 != 'e' {
-		return false
-	}
-	for i := range len(key) {
-		if 'A' <= key[i] && key[i] <= 'Z' {
-			return true
-		}
-	}
-	return false
 }

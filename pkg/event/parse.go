@@ -108,11 +108,11 @@ func (e *Event) setMember(attr string, raw json.RawMessage) error {
 		}
 		return a.set(e, s)
 	case 't', 'f':
-		if a.kind == boolean {
+		if a.kind == kindBoolean {
 			return a.set(e, string(raw))
 		}
 	default:
-		if a.kind == integer {
+		if a.kind == kindInteger {
 			return a.set(e, string(raw))
 		}
 	}

@@ -7,14 +7,19 @@ const upperHex = "0123456789ABCDEF"
 // escapes says which bytes a header value percent-encodes: everything outside
 // U+0021 to U+007E, and the quote and the percent sign (CloudEvents HTTP
 // binding §3.1.3.2, which the NATS binding repeats).
-func escapes(c byte) bool { return c <= ' ' || c == '"' || c == '%' || c >= 0x7f }
+var escapes = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c <= ' ' || c == '"' || c == '%' || c >= 0x7f
+	}
+	return t
+}()
 
 // encodeValue makes a header value of an attribute's text. also names one more
 // byte to encode; 0 = none.
 func encodeValue(s string, also byte) string {
 	n := 0
 	for i := range len(s) {
-		if escapes(s[i]) || s[i] == also {
+		if escapes[s[i]] || s[i] == also {
 			n++
 		}
 	}
@@ -23,7 +28,7 @@ func encodeValue(s string, also byte) string {
 	}
 	b := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
-		if c := s[i]; escapes(c) || c == also {
+		if c := s[i]; escapes[c] || c == also {
 			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 		} else {
 			b = append(b, c)

@@ -75,7 +75,7 @@ func (e *Event) checkTimes() error {
 }
 
 func (e *Event) checkData() error {
-	if e.DataContentType != "" {
+	if e.DataContentType != "" && e.DataContentType != jsonType {
 		if _, _, err := mime.ParseMediaType(e.DataContentType); err != nil {
 			return invalid("datacontenttype", "is not a media type")
 		}

@@ -128,13 +128,13 @@ func (v View) AppendJSON(dst []byte, e *Event) (_ []byte, ok bool) {
 	if !ok {
 		return dst, false
 	}
-	named := *e
-	named.Type = v.Name
-	if v.Form == Durable || v.Form == Clock {
-		named.Data, named.DataContentType, named.DataSchema = payload, "", ""
+	shown := *e
+	shown.Type = v.Name
+	if v.Form != Realtime {
+		shown.Data, shown.DataContentType, shown.DataSchema = payload, "", ""
 		if payload != nil {
-			named.DataContentType = jsonType
+			shown.DataContentType = jsonType
 		}
 	}
-	return named.AppendJSON(dst), true
+	return shown.AppendJSON(dst), true
 }
