@@ -39,7 +39,9 @@ func TestDecode(t *testing.T) {
 	}{
 		"bare JSON": {created, nil, `{"a":1}`, plain(func(e *Event) { asJSON(e, `{"a":1}`) })},
 		"bare, live, upper case": {
-			"live.evt.AA.INVOICES.Created", nats.Header{"Nats-Msg-Id": {"AA/erp/7"}}, `5`,
+			"live.evt.AA.INVOICES.Created",
+			nats.Header{"Nats-Msg-Id": {"AA/erp/7"}},
+			`5`,
 			plain(func(e *Event) { asJSON(e, `5`); e.ID, e.Topic, e.Verb = "AA/erp/7", "INVOICES", "Created" }),
 		},
 		"bare text": {created, nil, "hello\n", plain(func(e *Event) {
@@ -72,15 +74,21 @@ func TestDecode(t *testing.T) {
 			}),
 		},
 		"the subject wins": {
-			created, nats.Header{"ce-tenant": {"BB"}, "ce-topic": {"orders"}, "ce-verb": {"deleted"}}, `{}`,
+			created,
+			nats.Header{"ce-tenant": {"BB"}, "ce-topic": {"orders"}, "ce-verb": {"deleted"}},
+			`{}`,
 			plain(func(e *Event) { asJSON(e, `{}`) }),
 		},
 		"any case, exact first": {
-			created, nats.Header{"Ce-Id": {"b"}, "CE-ID": {"a"}, "ce-source": {"/x", "/y"}, "CE-SOURCE": {"/z"}}, `{}`,
+			created,
+			nats.Header{"Ce-Id": {"b"}, "CE-ID": {"a"}, "ce-source": {"/x", "/y"}, "CE-SOURCE": {"/z"}},
+			`{}`,
 			plain(func(e *Event) { asJSON(e, `{}`); e.ID, e.Source = "a", "/x" }),
 		},
 		"names no extension can have": {
-			created, nats.Header{"ce-my_ext": {"1"}, "ce-": {"1"}, "ce-data": {"1"}, "ce-My": {"1"}, "ce-empty": {""}, "ce-id": {}}, `{}`,
+			created,
+			nats.Header{"ce-my_ext": {"1"}, "ce-": {"1"}, "ce-data": {"1"}, "ce-My": {"1"}, "ce-empty": {""}, "ce-id": {}},
+			`{}`,
 			plain(func(e *Event) { asJSON(e, `{}`); e.Extensions = map[string]any{"my": "1"} }),
 		},
 		"broken attribute": {created, nats.Header{"ce-id": {"7"}, "ce-time": {"yesterday"}, "ce-frm": {"perhaps"}}, `{}`, plain(func(e *Event) {
@@ -102,7 +110,8 @@ func TestDecode(t *testing.T) {
 			}),
 		},
 		"structured": {
-			created, nats.Header{"CONTENT-TYPE": {"Application/CloudEvents+JSON; charset=UTF-8"}},
+			created,
+			nats.Header{"CONTENT-TYPE": {"Application/CloudEvents+JSON; charset=UTF-8"}},
 			`{"specversion":"1.0","id":"7","source":"/erp","type":"t","data":{"a": 1},"n":5}`,
 			plain(func(e *Event) {
 				asJSON(e, `{"a": 1}`)
@@ -117,7 +126,9 @@ func TestDecode(t *testing.T) {
 			created, nil, `{"specversion":"1.0","id":"7"}`, plain(func(e *Event) { asJSON(e, `{"specversion":"1.0","id":"7"}`) }),
 		},
 		"structured, broken": {
-			created, nats.Header{"Content-Type": {"application/cloudevents+json"}}, `{"specversion":"1.0","time":5}`,
+			created,
+			nats.Header{"Content-Type": {"application/cloudevents+json"}},
+			`{"specversion":"1.0","time":5}`,
 			plain(func(e *Event) {
 				asJSON(e, `{"specversion":"1.0","time":5}`)
 				e.Malformed = "time: is of the wrong JSON type"
@@ -136,7 +147,9 @@ func TestDecode(t *testing.T) {
 			}),
 		},
 		"not an event's subject": {
-			"rt.AA.u.anna", nats.Header{"ce-type": {"MAIL"}, "ce-tenant": {"AA"}}, `{}`,
+			"rt.AA.u.anna",
+			nats.Header{"ce-type": {"MAIL"}, "ce-tenant": {"AA"}},
+			`{}`,
 			plain(func(e *Event) { asJSON(e, `{}`); e.Type, e.Topic, e.Verb = "MAIL", "", "" }),
 		},
 		"a subject that says nothing": {"a b\n", nil, ``, plain(func(e *Event) { e.Tenant, e.Topic, e.Verb, e.Type = "", "", "", "unknown" })},
