@@ -3,6 +3,8 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -38,9 +40,16 @@ func NewTracing(ctx context.Context, o TraceOptions) (*Tracing, error) {
 	if o.Endpoint == "" {
 		return &Tracing{noop.NewTracerProvider(), func(context.Context) error { return nil }}, nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(o.Endpoint))
+	u, err := url.Parse(o.Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fault.Field(fault.InvalidConfig, "trace.endpoint", "is not a URL such as http://127.0.0.1:4318")
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = "/v1/traces" // as OTEL_EXPORTER_OTLP_ENDPOINT is understood
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(u.String()))
 	if err != nil {
-		return nil, fault.Wrap(fault.InvalidConfig, err, "trace.endpoint: %q is not the URL of an OTLP/HTTP collector", o.Endpoint)
+		return nil, fmt.Errorf("start the exporter of traces: %w", err)
 	}
 	p := newProvider(o, sdktrace.WithBatcher(exporter))
 	return &Tracing{p, p.Shutdown}, nil
