@@ -22,12 +22,12 @@ func mountConsole(mux *http.ServeMux) {
 		panic(err) // the folder is compiled in
 	}
 	serve := http.FileServerFS(files)
-	for _, route := range []string{"GET /{$}", "GET /console/"} {
-		mux.Handle(route, http.StripPrefix("/console", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h := w.Header()
-			h.Set("Content-Security-Policy", contentPolicy)
-			h.Set("Cache-Control", "no-cache") // a new version must not run with old modules
-			serve.ServeHTTP(w, r)
-		})))
-	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("Cache-Control", "no-cache") // a new version must not run with old modules
+		serve.ServeHTTP(w, r)
+	})
+	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /console/", http.StripPrefix("/console", page))
 }

@@ -26,12 +26,35 @@ type leanSocket struct {
 	net.Conn
 	timeout time.Duration
 	mu      sync.Mutex
+	closed  bool // our close frame is out
 }
 
 // Write sends whole frames, within the write timeout.
 func (s *leanSocket) Write(frames []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return len(frames), nil
+	}
+	return s.write(frames)
+}
+
+// writeLast sends a close frame and swallows whatever is written after it. The
+// library, which does not know of our close frame, answers the client's answer
+// with one of its own; browsers take a second one for a broken connection and
+// show the page 1006 instead of the code.
+func (s *leanSocket) writeLast(frame []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	_, err := s.write(frame)
+	return err
+}
+
+func (s *leanSocket) write(frames []byte) (int, error) {
 	if err := s.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return 0, err
 	}

@@ -196,7 +196,7 @@ func (o *webSocketSink) goodbye(code fault.Code) {
 	reason := string(code)
 	frame := append([]byte{0x88, byte(2 + len(reason))}, 0, 0)
 	binary.BigEndian.PutUint16(frame[2:], uint16(code.CloseCode()))
-	if _, err := o.socket.Write(append(frame, reason...)); err != nil {
+	if err := o.socket.writeLast(append(frame, reason...)); err != nil {
 		o.abort()
 		return
 	}
