@@ -56,6 +56,11 @@ export class Feed {
     this.#paint();
   }
 
+  /** refresh reports the feed as it is. */
+  refresh() {
+    this.#paint();
+  }
+
   clear(cursor) {
     this.#shown = [];
     this.#queue = [];

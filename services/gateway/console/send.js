@@ -4,7 +4,6 @@ import { $, copyButton, el } from "./dom.js";
 import { curl, shorten } from "./curl.js";
 
 const fields = ["tenant", "topic", "verb", "subject", "data"];
-const formats = new Intl.NumberFormat("en", { minimumIntegerDigits: 1 });
 
 export class Send {
   #token = () => "";
@@ -94,10 +93,10 @@ export class Send {
   }
 
   async #send() {
+    this.#result.hidden = true;
     if (!this.#check()) return;
     const button = $("send-button");
     button.disabled = true;
-    const began = performance.now();
     try {
       const answer = await fetch("/v1/events", {
         method: "POST",
@@ -105,7 +104,7 @@ export class Send {
         body: this.#body(),
       });
       const told = await answer.json();
-      if (answer.ok) this.#stored(told, performance.now() - began);
+      if (answer.ok) this.#stored(told);
       else this.#failed(told, answer.status);
     } catch (e) {
       // The same id goes out again, so sending again is safe.
@@ -115,8 +114,8 @@ export class Send {
     }
   }
 
-  #stored({ id, cursor, duplicate }, took) {
-    this.#say("good", duplicate ? "Stored before" : `Stored in ${formats.format(Math.max(1, Math.round(took)))} ms`, undefined, { id, cursor });
+  #stored({ id, cursor, duplicate }) {
+    this.#say("good", duplicate ? "Stored already" : "Stored", undefined, { id, cursor });
     this.#id = newID();
     this.#preview();
   }

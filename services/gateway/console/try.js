@@ -1,16 +1,20 @@
 // Three things to try, while there is nothing to see yet.
 
 import { $, copyButton, el } from "./dom.js";
-import { curl, shorten } from "./curl.js";
+import { quote, shorten } from "./curl.js";
 
 /** showTries fills the empty feed for a token and the tenant it may act in. */
 export function showTries(token, tenant) {
-  const body = `{"specversion":"1.0","id":"'$RANDOM'","source":"/erp","type":"invoices.created","subject":"4711",${tenantMember(tenant)}"data":{"total":1250.5}}`;
-  // The shell fills in $RANDOM: the quoting stops for it.
-  const http = (t) => curl(location.origin, t, body).replace(`'\\''$RANDOM'\\''`, `'$RANDOM'`);
+  const http = (t) =>
+    [
+      `curl ${location.origin}/v1/events -H ${quote(`Authorization: Bearer ${t}`)}`,
+      `-H 'ce-specversion: 1.0' -H "ce-id: $(date +%s)" -H 'ce-source: /erp' -H 'ce-type: invoices.created'`,
+      `-H 'ce-subject: 4711'${tenant ? ` -H ${quote(`ce-tenant: ${encodeURIComponent(tenant)}`)}` : ""} -H 'Content-Type: application/json'`,
+      `-d '{"total":1250.5}'`,
+    ].join(" \\\n  ");
   const host = location.hostname;
   const text = `{"total":980}`;
-  const nats = `printf 'PUB evt.${token_(tenant)}.invoices.updated ${text.length}\\r\\n${text}\\r\\nPING\\r\\n' | nc -q1 ${host} 4222`;
+  const nats = `printf 'PUB evt.${subjectToken(tenant)}.invoices.updated ${text.length}\\r\\n${text}\\r\\nPING\\r\\n' | nc -q1 ${host} 4222`;
   $("tries").replaceChildren(
     step("Send an event over HTTP", "With curl, from any terminal.", http(shorten(token)), () => http(token)),
     step("Send one over plain NATS", "Any NATS client will do, in any language. Without one:", nats, () => nats),
@@ -28,10 +32,8 @@ function step(title, text, shown, copied) {
   );
 }
 
-const tenantMember = (tenant) => (tenant ? `"tenant":${JSON.stringify(tenant).replaceAll("'", "")},` : "");
-
 // A tenant as one token of a subject (proto/README.md §2).
-function token_(tenant) {
+function subjectToken(tenant) {
   const bytes = new TextEncoder().encode(tenant || "AA");
   return Array.from(bytes, (b) => (/[A-Za-z0-9-]/.test(String.fromCharCode(b)) ? String.fromCharCode(b) : `=${b.toString(16).toUpperCase().padStart(2, "0")}`)).join("");
 }
