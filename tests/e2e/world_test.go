@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+)
+
+// world is a running platform as its clients see it.
+type world struct {
+	t       *testing.T
+	dataDir string // holds the secret of the tokens
+	nats    string // URL for clients without credentials
+	fronts  []*front
+	traces  *traces // where the programs send their spans
+
+	mu   sync.Mutex
+	next int // front that the balancer tries first
+	http *http.Client
+}
+
+// front is one process that serves HTTP.
+type front struct {
+	*program
+	addr  string
+	start func() *program
+}
+
+// host is what clients call the platform; the balancer knows where that is.
+const host = "belfry.test"
+
+// inEachWorld runs a scenario on both shapes of the platform.
+func inEachWorld(t *testing.T, scenario func(t *testing.T, w *world)) {
+	t.Helper()
+	for name, make := range map[string]func(*testing.T) *world{
+		"one process": oneProcess, "separate processes": separateProcesses,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := make(t)
+			w.t = t
+			transport := &http.Transport{DialContext: w.dial}
+			t.Cleanup(transport.CloseIdleConnections)
+			w.http = &http.Client{Transport: transport}
+			scenario(t, w)
+		})
+	}
+}
+
+// oneProcess is what `make run` starts.
+func oneProcess(t *testing.T) *world {
+	t.Helper()
+	at := addresses(t, 3)
+	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t)}
+	w.add(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)
+	return w
+}
+
+// separateProcesses is the shape of a cluster.
+func separateProcesses(t *testing.T) *world {
+	t.Helper()
+	c := bustest.Cluster(t, 3)
+	w := &world{dataDir: t.TempDir(), nats: c.URL(), traces: newTraces(t)}
+	service, err := url.Parse(strings.Split(c.ServiceURL(), ",")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := service.User.Password()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Both sign and verify with the secret of one data directory.
+	for range 2 {
+		at := addresses(t, 2)
+		w.add(t, "gateway", at[0], at[1], "--nats-url", c.URL(), "--nats-user", service.User.Username(),
+			"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir)
+	}
+	return w
+}
+
+func (w *world) add(t *testing.T, name, addr, admin string, args ...string) {
+	t.Helper()
+	args = append(args, "--http", addr, "--admin", admin, "--log-level", "debug", "--log-format", "json", "--set", "trace.endpoint="+w.traces.URL)
+	f := &front{addr: addr, start: func() *program { return start(t, name, admin, args...) }}
+	f.program = f.start()
+	w.fronts = append(w.fronts, f)
+}
+
+// dial is the balancer: the next front that answers.
+func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	w.mu.Lock()
+	first := w.next
+	w.next++
+	w.mu.Unlock()
+	err := errors.New("no front")
+	for i := range w.fronts {
+		var conn net.Conn
+		if conn, err = new(net.Dialer).DialContext(ctx, "tcp", w.fronts[(first+i)%len(w.fronts)].addr); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+// url is an address of the platform: scheme http or ws.
+func (w *world) url(scheme, path string) string { return scheme + "://" + host + path }
+
+// end ends a front: SIGKILL is kill -9, SIGTERM asks it to drain.
+func (w *world) end(i int, s syscall.Signal) {
+	w.t.Helper()
+	w.fronts[i].end(w.t, s)
+	if code := w.fronts[i].cmd.ProcessState.ExitCode(); s == syscall.SIGTERM && code != 0 {
+		w.t.Errorf("exit code %d after SIGTERM:\n%s", code, w.fronts[i].out)
+	}
+}
+
+// revive starts a front again, where it was.
+func (w *world) revive(i int) {
+	w.t.Helper()
+	w.fronts[i].program = w.fronts[i].start()
+}
+
+// token makes one with the command line, as an operator would. Without further
+// arguments it may do everything in tenant AA.
+func (w *world) token(args ...string) string {
+	w.t.Helper()
+	args = append([]string{"token", "--user", "anna", "--data-dir", w.dataDir, "--tenant", "AA"}, args...)
+	out, code := command(w.t, "belfry", args...)
+	if code != 0 {
+		w.t.Fatalf("belfry token: %s", out)
+	}
+	return strings.TrimSpace(out)
+}
+
+// soon is a context for one step of a scenario.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(stop)
+	return ctx
+}
