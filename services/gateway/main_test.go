@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats-server/v2/server/ats"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -46,7 +46,7 @@ const patience = 20 * time.Second
 
 // world is a gateway over HTTP on a NATS server of its own.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	nats   *bustest.Server
 	tokens *auth.HS256
 	s      *Service
@@ -64,7 +64,7 @@ func tracer(t trace.Tracer) worldOption {
 	return func(o *Options, _ *[]bustest.Option) { o.Env.Tracer = t }
 }
 
-func newWorld(t *testing.T, options ...worldOption) *world {
+func newWorld(t testing.TB, options ...worldOption) *world {
 	t.Helper()
 	tokens, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}})
 	if err != nil {
@@ -191,7 +191,7 @@ type frame struct {
 
 // window is a test's own plain WebSocket client.
 type window struct {
-	t       *testing.T
+	t       testing.TB
 	ws      *websocket.Conn
 	pending []frame
 }
@@ -308,7 +308,7 @@ func (c *window) closed() (websocket.StatusCode, string) {
 
 // stream is a test's own event-stream client.
 type stream struct {
-	t    *testing.T
+	t    testing.TB
 	resp *http.Response
 	in   *bufio.Reader
 }

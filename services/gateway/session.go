@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -83,6 +84,10 @@ func (n *session) message(text []byte) {
 }
 
 func (n *session) frame(line []byte) {
+	if !utf8.Valid(line) { // RFC 6455 §8.1; the library leaves it to us
+		n.refuse("", fault.New(fault.InvalidFrame, "not a client frame: it is not valid UTF-8"))
+		return
+	}
 	var f gatewayv1.ClientFrame
 	// Unknown fields are refused: a misspelt filter would subscribe to everything.
 	if err := protojson.Unmarshal(line, &f); err != nil {
