@@ -46,7 +46,6 @@ function body(entry) {
       { class: "bar" },
       el("span", { class: "label", textContent: entry.cursor ? "Cursor" : "Not stored" }),
       el("code", { textContent: entry.cursor }),
-      entry.cursor && copyButton("Copy cursor", () => entry.cursor),
       copyButton("Copy JSON", () => text),
     ),
     pretty(text),

@@ -23,7 +23,7 @@ export class Send {
       this.#preview();
     });
     $("send-format").addEventListener("click", () => this.#format());
-    $("curl-copy").replaceWith(copyButton("Copy with token", () => curl(location.origin, this.#token(), this.#body())));
+    $("curl-copy").replaceWith(copyButton("Copy", () => curl(location.origin, this.#token(), this.#body())));
     this.#preview();
   }
 

@@ -7,18 +7,19 @@ import { quote, shorten } from "./curl.js";
 export function showTries(token, tenant) {
   const http = (t) =>
     [
-      `curl ${location.origin}/v1/events -H ${quote(`Authorization: Bearer ${t}`)}`,
-      `-H 'ce-specversion: 1.0' -H "ce-id: $(date +%s)" -H 'ce-source: /erp' -H 'ce-type: invoices.created'`,
-      `-H 'ce-subject: 4711'${tenant ? ` -H ${quote(`ce-tenant: ${encodeURIComponent(tenant)}`)}` : ""} -H 'Content-Type: application/json'`,
-      `-d '{"total":1250.5}'`,
+      `curl ${location.origin}/v1/events`,
+      `-H ${quote(`Authorization: Bearer ${t}`)}`,
+      `-H 'ce-specversion: 1.0' -H "ce-id: $(date +%s)" -H 'ce-source: /erp'`,
+      `-H 'ce-type: invoices.created' -H 'ce-subject: 4711'${tenant ? ` -H ${quote(`ce-tenant: ${encodeURIComponent(tenant)}`)}` : ""}`,
+      `-H 'Content-Type: application/json' -d '{"total":1250.5}'`,
     ].join(" \\\n  ");
   const host = location.hostname;
   const text = `{"total":980}`;
-  const nats = `printf 'PUB evt.${subjectToken(tenant)}.invoices.updated ${text.length}\\r\\n${text}\\r\\nPING\\r\\n' | nc -q1 ${host} 4222`;
+  const nats = `printf 'PUB evt.${subjectToken(tenant)}.invoices.updated ${text.length}\\r\\n${text}\\r\\nPING\\r\\n' \\\n  | nc -q1 ${host} 4222`;
   $("tries").replaceChildren(
-    step("Send an event over HTTP", "With curl, from any terminal.", http(shorten(token)), () => http(token)),
+    step("Send an event over HTTP", "With curl. The copy has your whole token, so mind where you paste it.", http(shorten(token)), () => http(token)),
     step("Send one over plain NATS", "Any NATS client will do, in any language. Without one:", nats, () => nats),
-    step("Stop Belfry, publish, start it again", "This page reconnects by itself and shows what it missed, in order, nothing twice. The form on this page sends events, too."),
+    step("Stop Belfry and start it again", "This page comes back by itself and resumes: what others published meanwhile is shown in order, nothing twice."),
   );
 }
 
@@ -26,9 +27,9 @@ function step(title, text, shown, copied) {
   return el(
     "li",
     {},
-    el("h3", { textContent: title }),
+    el("div", { class: "labelled" }, el("h3", { textContent: title }), shown && copyButton("Copy", copied)),
     el("p", { textContent: text }),
-    shown && el("div", { class: "command" }, el("pre", { textContent: shown, tabIndex: 0 }), copyButton("Copy", copied)),
+    shown && el("pre", { class: "command", textContent: shown, tabIndex: 0 }),
   );
 }
 

@@ -1,0 +1,89 @@
+// One Belfry process for a test: bin/belfry as a person would start it, on free
+// ports of the loopback, with a data directory of its own.
+
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const program = fileURLToPath(new URL("../../bin/belfry", import.meta.url));
+const patience = 20_000; // ms to start or to stop, far above what it takes
+
+export class Belfry {
+  /** A running Belfry that ends, and whose data goes, when the test does. */
+  static async start(t) {
+    const belfry = new Belfry();
+    belfry.dir = await mkdtemp(join(tmpdir(), "belfry-clients-"));
+    t.after(async () => {
+      await belfry.stop();
+      await rm(belfry.dir, { recursive: true });
+    });
+    await belfry.start();
+    return belfry;
+  }
+
+  /**
+   * Starts the process: on free ports the first time, then on the same ones,
+   * unless others are given. Sets url, printed (the URL of the page with its
+   * token), token and nats (host:port).
+   */
+  async start(listen = this.listen) {
+    const { http, nats } = listen ?? { http: "127.0.0.1:0", nats: "127.0.0.1:0" };
+    const args = ["run", "--data-dir", this.dir, "--http", http, "--nats", nats, "--admin", "127.0.0.1:0"];
+    const process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.process = process;
+    this.ended = once(process, "exit");
+    let said = "";
+    const printed = new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`not ready in time:\n${said}`)), patience);
+      const read = (text) => {
+        said += text;
+        const open = /Open\s+(\S+#token=\S+)\n/.exec(said);
+        const server = /NATS\s+nats:\/\/(\S+)\n/.exec(said);
+        if (open && server) resolve([open[1], server[1]]), clearTimeout(late);
+      };
+      process.stdout.setEncoding("utf8").on("data", read);
+      process.stderr.setEncoding("utf8").on("data", read);
+      this.ended.then(([code]) => reject(new Error(`ended with ${code}:\n${said}`)), reject);
+    });
+    [this.printed, this.nats] = await printed;
+    this.url = new URL(this.printed).origin;
+    this.token = this.printed.split("#token=")[1];
+    this.listen ??= { http: new URL(this.url).host, nats: this.nats };
+  }
+
+  /** Ends it in order, and answers its exit code. */
+  async stop() {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill("SIGTERM");
+    const [code] = await this.ended;
+    return code;
+  }
+
+  /** kill -9. */
+  async kill() {
+    this.process.kill("SIGKILL");
+    await this.ended;
+  }
+
+  /** What bin/belfry token prints for these flags. */
+  async makeToken(...flags) {
+    const { stdout } = await promisify(execFile)(program, ["token", "--data-dir", this.dir, ...flags]);
+    return stdout.trim();
+  }
+
+  /** Posts a structured CloudEvent, made up where nothing is given; answers {id, cursor}. */
+  async post(event = {}, token = this.token) {
+    const whole = { specversion: "1.0", id: crypto.randomUUID(), source: "/erp", type: "invoices.created", ...event };
+    const answer = await fetch(`${this.url}/v1/events`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/cloudevents+json" },
+      body: JSON.stringify(whole),
+    });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(`${answer.status} ${told.code}: ${told.message}`);
+    return told;
+  }
+}
