@@ -69,18 +69,15 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Bus{log: o.Log, metrics: newMetrics(o.Registry), closed: make(chan struct{})}
-	options, err := o.natsOptions(b)
-	if err != nil {
-		return nil, err
-	}
+	options := o.natsOptions(b)
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "connect to NATS at %s: cancelled", o.where())
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		options = append(options, nats.Timeout(time.Until(deadline)))
 	}
-	b.NC, err = nats.Connect(o.URL, options...)
-	if err != nil {
+	var err error
+	if b.NC, err = nats.Connect(o.URL, options...); err != nil {
 		return nil, o.connectFault(err)
 	}
 	if b.JS, err = jetstream.New(b.NC); err != nil {
@@ -108,7 +105,7 @@ func (b *Bus) Close(ctx context.Context) error {
 	}
 }
 
-func (o Options) natsOptions(b *Bus) ([]nats.Option, error) {
+func (o Options) natsOptions(b *Bus) []nats.Option {
 	options := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -133,7 +130,7 @@ func (o Options) natsOptions(b *Bus) ([]nats.Option, error) {
 	if o.TLS.Cert != "" || o.TLS.Key != "" {
 		options = append(options, nats.ClientCert(o.TLS.Cert, o.TLS.Key))
 	}
-	return append(options, b.handlers()...), nil
+	return append(options, b.handlers()...)
 }
 
 func (o Options) connectFault(err error) error {

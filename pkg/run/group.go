@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -126,8 +127,8 @@ func create(ctx context.Context, p Part) (s Service, err error) {
 // stop ends the parts in reverse order, each after the one that followed it.
 func (g *Group) stop(ctx context.Context, up []*running) (errs []error) {
 	ctx = context.WithoutCancel(ctx)
-	for i := len(up) - 1; i >= 0; i-- {
-		r, began := up[i], time.Now()
+	for _, r := range slices.Backward(up) {
+		began := time.Now()
 		within := r.StopWithin
 		if within == 0 {
 			within = StopWithin

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,7 +52,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Spec, o Options) (Rep
 	}
 	streams := s.Streams
 	for _, b := range s.Buckets {
-		streams = append(streams[:len(streams):len(streams)], bucket(b))
+		streams = append(slices.Clip(streams), bucket(b))
 	}
 	for _, c := range streams {
 		if err := e.rememberedStream(ctx, c); err != nil {
@@ -84,8 +85,7 @@ func (e *ensurer) try(ctx context.Context, what string, call func(context.Contex
 }
 
 func transient(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code == 503 || api.ErrorCode == noSuitablePeers
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
