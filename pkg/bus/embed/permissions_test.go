@@ -74,7 +74,10 @@ func TestAppMay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, subj := range []string{"evt.AA.invoices.created", "op.AA.invoices.insert.1", "rt.AA.u.anna", "svc.mailbox.Peek"} {
+	if _, err := c.Request("evt.AA.invoices.created", []byte(`{}`), timeout); err != nil {
+		t.Fatal(err)
+	}
+	for _, subj := range []string{"op.AA.invoices.insert.1", "rt.AA.u.anna", "svc.mailbox.Peek"} {
 		if err := c.Publish(subj, []byte(`{}`)); err != nil {
 			t.Fatal(err)
 		}
