@@ -330,6 +330,13 @@ func (c *connection) close(code fault.Code) {
 	}
 }
 
+// isClosing says whether a goodbye is on its way.
+func (c *connection) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing != "" && !c.dead
+}
+
 // kill ends the connection at once; its reader returns.
 func (c *connection) kill() {
 	c.mu.Lock()

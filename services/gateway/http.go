@@ -19,10 +19,10 @@ import (
 
 // mount adds the gateway's routes.
 func (s *Service) mount(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/ws", s.open(s.serveWebSocket))
-	mux.HandleFunc("GET /v1/sse", s.open(s.serveSSE))
-	mux.HandleFunc("POST /v1/events", s.open(s.postEvents))
-	mux.HandleFunc("GET /v1/events", s.open(s.getEvents))
+	mux.HandleFunc("GET /v1/ws", s.origin(s.serveWebSocket))
+	mux.HandleFunc("GET /v1/sse", s.origin(s.serveSSE))
+	mux.HandleFunc("POST /v1/events", s.origin(s.postEvents))
+	mux.HandleFunc("GET /v1/events", s.origin(s.getEvents))
 	mux.HandleFunc("OPTIONS /v1/", s.preflight)
 	if s.config.Console {
 		mountConsole(mux)

@@ -15,6 +15,8 @@ type hub struct {
 	index   map[key][]*subscription
 	conns   map[*connection]struct{}
 	tenants map[string]*tenantFeed // by escaped tenant
+	closed  bool                   // nobody may join any more
+	empty   chan struct{}          // closes when nobody is left after that
 
 	// Of the feed goroutine, kept to be used again.
 	pass    uint64
@@ -34,6 +36,7 @@ func newHub() *hub {
 		index:   map[key][]*subscription{},
 		conns:   map[*connection]struct{}{},
 		tenants: map[string]*tenantFeed{},
+		empty:   make(chan struct{}),
 	}
 }
 
@@ -79,15 +82,20 @@ func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
 	return len(h.touched)
 }
 
-// join makes a connection known; leave forgets it and all it asked for, and
-// returns the tenants whose feed it used, once per key.
-func (h *hub) join(c *connection) {
+// join makes a connection known. False: the hub is closed.
+func (h *hub) join(c *connection) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
 	c.subs = map[filter][]*subscription{}
 	h.conns[c] = struct{}{}
+	return true
 }
 
+// leave forgets a connection and all it asked for, and returns the tenants whose
+// feed it used, once per key.
 func (h *hub) leave(c *connection) (released []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +103,20 @@ func (h *hub) leave(c *connection) (released []string) {
 		released = append(released, h.drop(c, f)...)
 	}
 	delete(h.conns, c)
+	if h.closed && len(h.conns) == 0 {
+		close(h.empty)
+	}
 	return released
+}
+
+// close lets nobody join any more; h.empty closes when everybody has left.
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if len(h.conns) == 0 {
+		close(h.empty)
+	}
 }
 
 // subscribe adds filters to a connection and answers the position from which they

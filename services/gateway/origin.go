@@ -10,6 +10,15 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
+// origin wraps a route that pages of foreign origins must be allowed to use.
+func (s *Service) origin(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.allowOrigin(w, r) {
+			h(w, r)
+		}
+	}
+}
+
 // allowOrigin lets through what is no browser page, a page of our own, or a page
 // of an allowed origin, which then may read the answer (CORS). It has answered
 // when it returns false. Tokens are never cookies, so a foreign page can do

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -47,7 +45,6 @@ type Service struct {
 
 	life    context.Context // ends when connections must
 	end     context.CancelFunc
-	readers sync.WaitGroup // every goroutine of a connection
 	ready   chan struct{}
 	serving atomic.Bool
 }
@@ -103,23 +100,19 @@ func (s *Service) Run(ctx context.Context) error {
 // reconnect, and cuts those that do not leave.
 func (s *Service) drain() {
 	s.serving.Store(false)
+	s.hub.close()
 	for _, c := range s.hub.all() {
 		c.shut(fault.Draining)
 	}
-	left := make(chan struct{})
-	go func() {
-		s.readers.Wait()
-		close(left)
-	}()
 	select {
-	case <-left:
+	case <-s.hub.empty:
 	case <-time.After(drainFor):
 	}
 	s.end()
 	for _, c := range s.hub.all() {
 		c.kill()
 	}
-	<-left
+	<-s.hub.empty
 }
 
 // Check is the gateway's readiness: it serves, and the live feed could be
@@ -134,40 +127,33 @@ func (s *Service) Check(context.Context) error {
 	return nil
 }
 
-var notServing = fault.New(fault.Starting, "the gateway does not serve now; try again")
+// notServing is for the moments before and after; a process answers its callers
+// in those itself.
+var notServing = fault.New(fault.Draining, "the gateway does not serve; come back to another replica")
 
-// open wraps a route that needs the gateway to be up.
-func (s *Service) open(h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !s.allowOrigin(w, r) {
-			return
-		}
-		if !s.serving.Load() {
-			api.WriteError(w, r, notServing)
-			return
-		}
-		h(w, r)
-	}
-}
-
-// newConnection makes a connection known to the hub and the ping wheel.
+// newConnection makes a connection known to the hub and the ping wheel. Nil: the
+// gateway is stopping.
 func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) *connection {
 	c := &connection{
 		id: event.NewID(), proto: p, principal: principal, out: out,
 		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace,
 	}
-	s.hub.join(c)
+	c.alive.Store(time.Now().Unix())
+	if !s.hub.join(c) {
+		return nil
+	}
 	s.wheel.add(c)
 	s.stats.connections.WithLabelValues(p.String()).Inc()
 	return c
 }
 
-// endConnection forgets a connection; whoever reads from it calls this once.
+// endConnection forgets a connection; whoever reads from it calls this once, when
+// nothing of it runs any more.
 func (s *Service) endConnection(c *connection) {
 	c.kill()
 	s.wheel.remove(c)
-	s.feed.release(s.hub.leave(c)...)
 	s.stats.connections.WithLabelValues(c.proto.String()).Dec()
+	s.feed.release(s.hub.leave(c)...)
 }
 
 // String is the transport as metrics call it.

@@ -24,6 +24,14 @@ type session struct {
 	resuming chan struct{}
 }
 
+// end ends what the session still does in the background.
+func (n *session) end(cancel context.CancelFunc) {
+	cancel()
+	if n.resuming != nil {
+		<-n.resuming
+	}
+}
+
 func (n *session) welcome() {
 	n.send(&gatewayv1.ServerFrame{Frame: &gatewayv1.ServerFrame_Welcome{Welcome: &gatewayv1.Welcome{
 		Connection:    n.c.id,
@@ -180,10 +188,9 @@ func (n *session) resume(id string, r *gatewayv1.Resume) error {
 		}
 		want[f] = keys
 	}
-	done, err := n.s.startResume(n.ctx, n.c, resumption{cursor: cursor, want: want}, func() {
+	n.resuming, err = n.s.startResume(n.ctx, n.c, resumption{cursor: cursor, want: want}, func() {
 		n.send(&gatewayv1.ServerFrame{Id: id, Frame: &gatewayv1.ServerFrame_Resumed{Resumed: &gatewayv1.Resumed{Cursor: cursor.String()}}})
 	})
-	n.resuming = done
 	return err
 }
 
@@ -193,9 +200,6 @@ func (n *session) settle() {
 	if n.resuming == nil {
 		return
 	}
-	select {
-	case <-n.resuming:
-	case <-n.ctx.Done():
-	}
+	<-n.resuming // ends with the connection, too
 	n.resuming = nil
 }

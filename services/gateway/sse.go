@@ -18,9 +18,6 @@ import (
 // A client that sends Last-Event-ID, as browsers do on their own, or after=,
 // resumes there.
 func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
-	if !s.allowOrigin(w, r) {
-		return
-	}
 	principal, err := s.authenticate(r)
 	if err != nil {
 		api.WriteError(w, r, err)
@@ -45,6 +42,10 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	out := &sseSink{w: w, flusher: http.NewResponseController(w), timeout: s.config.WriteTimeout, cancel: cancel}
 	c := s.newConnection(sse, principal, out)
+	if c == nil {
+		api.WriteError(w, r, notServing)
+		return
+	}
 	stop := context.AfterFunc(s.life, cancel)
 	defer stop()
 	defer out.detach() // before the handler returns, the last write has ended
@@ -72,10 +73,7 @@ func (s *Service) startSSE(ctx context.Context, c *connection, want map[filter][
 			c.answer(&item{body: []byte("retry: 2000\nid: " + after + "\n\n")})
 		})
 		if err == nil {
-			select {
-			case <-done:
-			case <-ctx.Done():
-			}
+			<-done // ends with ctx, too
 			return nil
 		}
 		if fault.CodeOf(err) != fault.CursorGone {

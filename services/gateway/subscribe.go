@@ -75,7 +75,7 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 	}
 	accepted()
 	done = make(chan struct{})
-	s.readers.Go(func() {
+	go func() { // whoever reads from the connection waits for done before it ends
 		defer close(done)
 		joined, err := s.resume(ctx, c, r)
 		if !joined {
@@ -93,6 +93,6 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 			s.out.Warn("resume failed", telemetry.KeyConnection, c.id, telemetry.Err(err))
 			c.shut(fault.FeedLost) // the client comes back and resumes again
 		}
-	})
+	}()
 	return done, nil
 }

@@ -45,19 +45,22 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	ws.SetReadLimit(-1) // we limit, with a code of our own
-	out := &webSocketSink{ws: ws, socket: lean.socket}
-	principal, err := s.authenticate(r)
-	if err != nil {
+	principal, refused := s.authenticate(r)
+	if refused != nil {
+		principal = &auth.Principal{}
+	}
+	c = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: lean.socket})
+	switch {
+	case c == nil:
+		_ = ws.Close(websocket.StatusCode(fault.Draining.CloseCode()), string(fault.Draining)) // best effort
+	case refused != nil:
 		// After the handshake, because a browser shows a page no status of a refused
 		// one, but does show a close code.
-		out.goodbye(fault.CodeOf(err))
-		go drainClose(ws)
-		return
+		c.shut(fault.CodeOf(refused))
+		go s.endWebSocket(c, ws)
+	default:
+		go s.readWebSocket(c, ws) // net/http frees the request's memory when we return
 	}
-	c = s.newConnection(plain, principal, out)
-	c.alive.Store(time.Now().Unix())
-	// A goroutine of its own, so that net/http frees the request's memory.
-	s.readers.Go(func() { s.readWebSocket(c, ws) })
 }
 
 // offers says whether a client that offers these subprotocols will take ours; one
@@ -76,13 +79,10 @@ func offers(offered []string, ours string) bool {
 // readWebSocket is the connection's one goroutine: it reads client frames until
 // the connection ends.
 func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
+	defer s.endWebSocket(c, ws)
 	ctx, cancel := context.WithCancel(s.life)
-	defer func() {
-		cancel()
-		s.endConnection(c)
-		_ = ws.CloseNow() // closed already, or cut; either way it is over
-	}()
 	session := &session{s: s, c: c, ctx: ctx}
+	defer session.end(cancel)
 	session.welcome()
 	for {
 		// No deadline and no cancel on reads: both would cost a timer or a goroutine
@@ -107,28 +107,25 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 			continue
 		}
 		c.shut(wrong)
-		if _, err := io.Copy(io.Discard, in); err == nil {
-			drainClose(ws)
-		}
+		_, _ = io.Copy(io.Discard, in) // the rest is read below, or the connection is gone
 		return
 	}
 }
 
-// drainClose reads on until the client has seen why it is closed; closing with unread
-// bytes would reset the connection and lose the close frame.
-
-func drainClose(ws *websocket.Conn) {
-	for {
+// endWebSocket reads on until the client has seen why it is closed, if it is:
+// closing with unread bytes would reset the connection and lose the close frame.
+func (s *Service) endWebSocket(c *connection, ws *websocket.Conn) {
+	for c.isClosing() {
 		_, in, err := ws.Reader(context.Background())
 		if err != nil {
-			_ = ws.CloseNow() // over either way
-			return
+			break
 		}
 		if _, err := io.Copy(io.Discard, in); err != nil {
-			_ = ws.CloseNow()
-			return
+			break
 		}
 	}
+	_ = ws.CloseNow() // closed already, or cut; either way it is over
+	s.endConnection(c)
 }
 
 // webSocketSink writes to one WebSocket.
