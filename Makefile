@@ -31,7 +31,6 @@ SOURCES  = $(shell git ls-files --cached --others --exclude-standard -- '*.go' '
 RACE      = $(shell if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then echo -race; fi)
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
-BENCH     ?= .
 
 ##@ Run
 .PHONY: help run build
@@ -56,8 +55,8 @@ test: ## Test every module (with the race detector if there is a C compiler)
 e2e: ## Test whole journeys only: one process, and processes on a cluster
 	go test $(RACE) -count 1 -timeout 15m $(TESTFLAGS) ./tests/e2e/...
 
-bench: build ## Measure, each figure beside its reference (BENCH=regexp picks)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(TESTFLAGS) ./tests/...
+bench: build ## Measure, each figure beside its reference (ARGS="-only fanout -n 5000")
+	go run ./tests/load $(ARGS)
 
 fuzz: ## Fuzz every parser of outside bytes for FUZZTIME (10s) each
 	@go test -list '^Fuzz' -json $(PACKAGES) \

@@ -115,7 +115,11 @@ func (l *loader) readFlags(o Options) error {
 		if fl.Name != setFlag || err != nil {
 			return
 		}
-		for _, pair := range fl.Value.(pflag.SliceValue).GetSlice() {
+		set, ok := fl.Value.(pflag.SliceValue)
+		if !ok { // somebody else's flag of the same name
+			return
+		}
+		for _, pair := range set.GetSlice() {
 			key, v, ok := strings.Cut(pair, "=")
 			if !ok {
 				err = fault.New(fault.UsageError, "--set %q: must be <key>=<value>", pair)
