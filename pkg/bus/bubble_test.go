@@ -3,7 +3,6 @@ package bus_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,8 +13,7 @@ import (
 
 // A whole server in a bubble: thirty seconds of redelivery wait take none.
 func TestRedeliveryWaitsAsLongAsItSays(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
 		b := bustest.Start(t, bustest.InProcess()).Bus()
 		put(t, b, "0")
 		o := options(1)
@@ -46,8 +44,7 @@ func TestRedeliveryWaitsAsLongAsItSays(t *testing.T) {
 
 // A handler slower than the AckWait keeps its message.
 func TestSlowHandlerKeepsItsMessage(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
 		b := bustest.Start(t, bustest.InProcess()).Bus()
 		put(t, b, "0")
 		o := options(1)

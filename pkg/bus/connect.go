@@ -68,7 +68,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{log: o.Log, metrics: newMetrics(o.Registry), closed: make(chan struct{})}
+	b := &Bus{log: o.Log, metrics: newMetrics(), closed: make(chan struct{})}
 	options := o.natsOptions(b)
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "connect to NATS at %s: cancelled", o.where())
@@ -84,6 +84,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		b.NC.Close()
 		return nil, fault.Wrap(fault.Internal, err, "open JetStream at %s", o.where())
 	}
+	b.metrics.register(o.Registry)
 	return b, nil
 }
 

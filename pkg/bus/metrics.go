@@ -18,8 +18,8 @@ type metrics struct {
 	messages    *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
+func newMetrics() *metrics {
+	return &metrics{
 		reconnects:  counter("belfry_nats_reconnects_total", "Times the connection to NATS was lost and found again."),
 		slow:        counter("belfry_nats_slow_consumers_total", "Times a subscription of this process fell behind and lost messages."),
 		asyncErrors: counter("belfry_nats_errors_total", "Errors the NATS server reported outside any call, slow consumers excepted."),
@@ -30,10 +30,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "belfry_consumer_messages_total", Help: "Messages taken from durable consumers, by what became of them.",
 		}, []string{"stream", "consumer", "outcome"}),
 	}
+}
+
+// register shows the metrics. It comes after the connection is made, so that a
+// caller who tries again does not register twice.
+func (m *metrics) register(r prometheus.Registerer) {
 	if r != nil {
 		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated, m.messages)
 	}
-	return m
 }
 
 func counter(name, help string) prometheus.Counter {

@@ -70,7 +70,7 @@ func (r *reader) run(ctx context.Context, m jetstream.Msg) (err error) {
 			cancel()
 		}
 	})()
-	go r.keepAlive(own, m)
+	go r.keepAlive(own, m, r.ackWait/2)
 	defer func() {
 		if p := recover(); p != nil {
 			r.log.Error("handler panicked", telemetry.KeySubject, m.Subject(), telemetry.KeyErr, fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -80,9 +80,9 @@ func (r *reader) run(ctx context.Context, m jetstream.Msg) (err error) {
 	return r.handle(own, m)
 }
 
-// keepAlive renews the message's AckWait at half time until ctx ends.
-func (r *reader) keepAlive(ctx context.Context, m jetstream.Msg) {
-	t := time.NewTicker(r.ackWait / 2)
+// keepAlive renews the message's AckWait until ctx ends.
+func (r *reader) keepAlive(ctx context.Context, m jetstream.Msg, every time.Duration) {
+	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
 		select {

@@ -91,16 +91,29 @@ func (e *ensurer) create(ctx context.Context, want jetstream.StreamConfig) (*jet
 		return err
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		if have, err = e.lookUp(ctx, want.Name); err == nil && have == nil {
-			err = fault.New(fault.Unavailable, "stream %s came and went", want.Name)
-		}
-		return have, err
+		return e.await(ctx, want.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	e.created(want.Name)
 	return have, nil
+}
+
+// await is the configuration of a stream that another process is making: in a
+// cluster its name is taken before it can be seen.
+func (e *ensurer) await(ctx context.Context, name string) (have *jetstream.StreamConfig, err error) {
+	err = e.try(ctx, "wait for stream "+name, func(ctx context.Context) error {
+		s, err := e.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return jetstream.ErrNoStreamResponse
+		}
+		if err == nil {
+			have = &s.CachedInfo().Config
+		}
+		return err
+	})
+	return have, err
 }
 
 // update brings an existing stream to what is wanted, as far as JetStream lets

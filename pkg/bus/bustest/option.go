@@ -41,9 +41,7 @@ func Registry(r prometheus.Registerer) Option {
 // Bare leaves JetStream empty: no topology.
 func Bare() Option { return func(s *settings) { s.bare = true } }
 
-// InProcess starts without a socket: the server fits into a synctest bubble.
-// Call ats.Register of nats-server's server/ats once in TestMain, outside any
-// bubble, or the bubble never ends.
+// InProcess starts without a socket: the server fits into a Bubble.
 func InProcess() Option {
 	return Embed(func(o *embed.Options) { o.NoListen = true })
 }
