@@ -43,6 +43,7 @@ type connection struct {
 	limit     int // bytes the queue may hold
 	stats     *metrics
 	trace     trace.Tracer
+	expires   int64        // unix seconds at which its token has had its time
 	alive     atomic.Int64 // unix seconds of the last sign of life; websockets only
 
 	mu      sync.Mutex
@@ -349,9 +350,4 @@ func (c *connection) kill() {
 		}
 		c.out.abort()
 	}
-}
-
-// expired says whether the connection's token has had its time.
-func (c *connection) expired(now time.Time) bool {
-	return !c.principal.Expires.IsZero() && !now.Before(c.principal.Expires)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -15,6 +16,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/telemetry"
+	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 // mount adds the gateway's routes.
@@ -124,14 +126,22 @@ func (s *Service) admit(ev *event.Event, p *auth.Principal, now time.Time) error
 func (s *Service) store(r *http.Request, events []event.Event) ([]receipt, error) {
 	ctx, span := s.trace.Start(telemetry.ExtractHTTP(r.Context(), r.Header), "gateway.publish", trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
-	futures := make([]jetstream.PubAckFuture, len(events))
+	messages := make([]*nats.Msg, len(events))
 	for i := range events {
 		m, err := events[i].Msg()
 		if err != nil {
 			return nil, err
 		}
 		telemetry.Inject(ctx, m.Header)
+		if size := m.Size() - len(m.Data); size > topology.HeaderRoom {
+			return nil, fault.New(fault.EventTooLarge, "the event has %d bytes of attributes, the maximum is %d", size, topology.HeaderRoom)
+		}
+		messages[i] = m
+	}
+	futures := make([]jetstream.PubAckFuture, len(events))
+	for i, m := range messages {
 		span.SetAttributes(attribute.String(telemetry.KeyEventID, events[i].ID), attribute.String(telemetry.KeySubject, m.Subject))
+		var err error
 		if futures[i], err = s.js.PublishMsgAsync(m); err != nil {
 			return nil, notStored(err)
 		}

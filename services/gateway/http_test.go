@@ -92,6 +92,7 @@ func TestGW6BadInput(t *testing.T) {
 		"topic is a wildcard":   {w.token(), strings.Replace(good, `"id"`, `"topic":"*","verb":"x","id"`, 1), structured, 400, fault.InvalidTopic},
 		"topic too long":        {w.token(), strings.Replace(good, `"id"`, `"topic":"`+strings.Repeat("x", 256)+`","verb":"x","id"`, 1), structured, 400, fault.InvalidTopic},
 		"too large":             {w.token(), strings.Replace(good, `"id"`, `"data":"`+strings.Repeat("x", 1<<20+10)+`","id"`, 1), structured, 413, fault.EventTooLarge},
+		"too many attributes":   {w.token(), strings.Replace(good, `"id"`, `"text":"`+strings.Repeat("x", 70<<10)+`","id"`, 1), structured, 413, fault.EventTooLarge},
 		"empty batch":           {w.token(), `[]`, batch, 400, fault.InvalidRequest},
 		"one bad in the batch":  {w.token(), "[" + good + "," + strings.Replace(good, "1.0", "9", 1) + "]", batch, 400, fault.InvalidEvent},
 		"one forbidden in it":   {w.token("publish:invoices"), "[" + good + "," + strings.Replace(good, "invoices", "orders", 1) + "]", batch, 403, fault.GrantMissing},

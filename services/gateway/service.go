@@ -119,7 +119,7 @@ func (s *Service) drain() {
 // compared with the log.
 func (s *Service) Check(context.Context) error {
 	if !s.serving.Load() {
-		return notServing
+		return errNotServing
 	}
 	if err := s.feed.checked.Load(); err != nil && *err != nil {
 		return *err
@@ -127,16 +127,16 @@ func (s *Service) Check(context.Context) error {
 	return nil
 }
 
-// notServing is for the moments before and after; a process answers its callers
+// errNotServing is for the moments before and after; a process answers its callers
 // in those itself.
-var notServing = fault.New(fault.Draining, "the gateway does not serve; come back to another replica")
+var errNotServing = fault.New(fault.Draining, "the gateway does not serve; come back to another replica")
 
 // newConnection makes a connection known to the hub and the ping wheel. Nil: the
 // gateway is stopping.
 func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) *connection {
 	c := &connection{
 		id: event.NewID(), proto: p, principal: principal, out: out,
-		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace,
+		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace, expires: principal.Expires.Unix(),
 	}
 	c.alive.Store(time.Now().Unix())
 	if !s.hub.join(c) {

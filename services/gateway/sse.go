@@ -43,7 +43,7 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 	out := &sseSink{w: w, flusher: http.NewResponseController(w), timeout: s.config.WriteTimeout, cancel: cancel}
 	c := s.newConnection(sse, principal, out)
 	if c == nil {
-		api.WriteError(w, r, notServing)
+		api.WriteError(w, r, errNotServing)
 		return
 	}
 	stop := context.AfterFunc(s.life, cancel)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,10 +68,8 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 // that offers none takes any.
 func offers(offered []string, ours string) bool {
 	for _, list := range offered {
-		for _, p := range splitList(list) {
-			if p == ours {
-				return true
-			}
+		if slices.Contains(splitList(list), ours) {
+			return true
 		}
 	}
 	return len(offered) == 0
@@ -134,16 +133,13 @@ type webSocketSink struct {
 	socket *leanSocket
 }
 
-// frameHeader is the room that the header of a server's frame may take.
-const frameHeader = 10
-
 // buffers hold a batch while it is written, so that idle connections have none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // write sends the lines of all items as one text frame (a raw item as itself),
 // in one write.
 func (o *webSocketSink) write(items []*item) error {
-	p := buffers.Get().(*[]byte)
+	p := buffers.Get().(*[]byte) //nolint:errcheck // nothing else is ever put there
 	b := (*p)[:0]
 	for len(items) > 0 {
 		if items[0].raw {

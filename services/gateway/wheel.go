@@ -9,8 +9,8 @@ import (
 )
 
 // wheel pings connections and finds those that are dead or whose token has run
-// out, without a timer for each: one tick a second visits the connections of one
-// slot, so a turn takes PingEvery.
+// out, without a timer for each: one tick a second looks at every connection's
+// expiry, and visits the connections of one slot, so a turn takes PingEvery.
 type wheel struct {
 	mu    sync.Mutex
 	slots []map[*connection]struct{}
@@ -50,13 +50,30 @@ func (w *wheel) at(tick int) []*connection {
 	return list
 }
 
-// turnWheel visits one slot a second.
+// expired lists the connections whose token has had its time.
+func (w *wheel) expired(now int64) (list []*connection) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, slot := range w.slots {
+		for c := range slot {
+			if now >= c.expires {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// turnWheel is the wheel's goroutine.
 func (s *Service) turnWheel(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		select {
 		case now := <-tick.C:
+			for _, c := range s.wheel.expired(now.Unix()) {
+				c.shut(fault.TokenExpired)
+			}
 			for _, c := range s.wheel.at(n) {
 				s.visit(c, now)
 			}
@@ -70,8 +87,6 @@ func (s *Service) turnWheel(ctx context.Context) {
 func (s *Service) visit(c *connection, now time.Time) {
 	silent := c.proto == plain && now.Sub(time.Unix(c.alive.Load(), 0)) > 2*s.config.PingEvery+time.Second
 	switch {
-	case c.expired(now):
-		c.shut(fault.TokenExpired)
 	case silent:
 		c.kill()
 	case c.proto == plain:

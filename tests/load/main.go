@@ -38,7 +38,6 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds; the median counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	var err error
 	switch *serve {
 	case "":
@@ -50,9 +49,9 @@ func main() {
 	default:
 		err = fmt.Errorf("there is no reference server %q", *serve)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
-		stop()
 		os.Exit(1)
 	}
 }

@@ -125,16 +125,6 @@ func (r *program) cpu() time.Duration {
 	return time.Duration(u+s) * tick
 }
 
-// memory is the program's resident set in bytes.
-func (r *program) memory() int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", r.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	pages, _ := strconv.Atoi(string(bytes.Fields(b)[1]))
-	return pages * os.Getpagesize()
-}
-
 func freeAddrs() (a, b, c string, err error) {
 	var addrs [3]string
 	for i := range addrs {
