@@ -13,9 +13,10 @@ const program = fileURLToPath(new URL("../../bin/belfry", import.meta.url));
 const patience = 20_000; // ms to start or to stop, far above what it takes
 
 export class Belfry {
-  /** A running Belfry that ends, and whose data goes, when the test does. */
-  static async start(t) {
+  /** A running Belfry that ends, and whose data goes, when the test does; settings as "key=value". */
+  static async start(t, ...settings) {
     const belfry = new Belfry();
+    belfry.settings = settings.flatMap((s) => ["--set", s]);
     belfry.dir = await mkdtemp(join(tmpdir(), "belfry-clients-"));
     t.after(async () => {
       await belfry.stop();
@@ -32,7 +33,7 @@ export class Belfry {
    */
   async start(listen = this.listen) {
     const { http, nats } = listen ?? { http: "127.0.0.1:0", nats: "127.0.0.1:0" };
-    const args = ["run", "--data-dir", this.dir, "--http", http, "--nats", nats, "--admin", "127.0.0.1:0"];
+    const args = ["run", "--data-dir", this.dir, "--http", http, "--nats", nats, "--admin", "127.0.0.1:0", ...this.settings];
     const process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.process = process;
     this.ended = once(process, "exit");

@@ -6,7 +6,7 @@ import { Filter } from "./filter.js";
 import { askForToken, hideGate, showIdentity } from "./identity.js";
 import { Connection } from "./protocol.js";
 import { Send } from "./send.js";
-import { missedText, showState } from "./status.js";
+import { codeText, explain, missedText, showState } from "./status.js";
 import { claimsOf, forgetToken, keepPosition, keepToken, positionOf, takeToken } from "./token.js";
 import { showTries } from "./try.js";
 
@@ -34,8 +34,11 @@ const listener = {
       if (was === "resuming" && lost) feed.note(missedText(state.missed), "good");
       lost = false;
     }
-    if (state.name === "reconnecting") lost = true;
-    if (state.name === "refused") askForToken(state);
+    if (state.name === "reconnecting" && was === "live") {
+      lost = true;
+      feed.note("Connection lost.");
+    }
+    if (state.name === "refused") refused(state);
   },
   event(entry) {
     newest = entry.cursor || newest;
@@ -48,6 +51,10 @@ const listener = {
     feed.floor ||= cursor;
     keepPosition(user, feed.floor);
   },
+  rejected({ code, message }) {
+    filter.asStored();
+    feed.note(`${code}: ${message}`, "bad");
+  },
   gone({ message }, cursor) {
     feed.note(`Events are missing here: ${message}. What followed ${cursor} cannot be shown any more; the feed goes on from now.`, "bad");
     feed.floor = "";
@@ -55,17 +62,31 @@ const listener = {
 };
 let lost = false; // the connection broke since it was last live
 
+// A token that may not read may still send: then the page stays.
+function refused(state) {
+  if (state.code !== "grant_missing") {
+    askForToken(state);
+    return;
+  }
+  hideGate();
+  feed.note(`${codeText(state)}: ${explain(state)}`, "bad");
+}
+
 function connect(next) {
   connection?.close();
   token = next;
   const claims = claimsOf(token);
-  if (user !== (claims?.user ?? "") && user !== "") feed.clear(""); // another person's feed is not ours to show
+  if (user !== (claims?.user ?? "")) {
+    feed.clear(""); // what one user saw is not for the next
+    newest = "";
+  }
   user = claims?.user ?? "";
   showIdentity(claims);
   send.tenants(claims?.tenants ?? []);
   showTries(token, claims?.tenants[0] ?? "");
   feed.refresh();
   if (token === "") {
+    connection = undefined;
     listener.state({ name: "closed" });
     askForToken();
     return;

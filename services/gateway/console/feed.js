@@ -1,7 +1,7 @@
 // The feed: the newest events first, at most `most` of them, with pause and
 // filter. Filtering hides rows and loses nothing.
 
-import { $, el, plural } from "./dom.js";
+import { $, el } from "./dom.js";
 import { row } from "./row.js";
 
 const most = 500; // rows; older ones leave the page, the log keeps them
@@ -132,8 +132,8 @@ export class Feed {
   }
 }
 
-/** countText is what stands beside the title: "12 events", "3 of 12", "500 newest". */
+/** countText is what stands beside the title: "12", "3 of 12", "newest 500". */
 export function countText({ shown, matching }) {
-  if (matching !== shown) return `${matching} of ${plural(shown, "event")}`;
-  return shown >= most ? `newest ${most} events` : plural(shown, "event");
+  if (matching !== shown) return `${matching} of ${shown}`;
+  return shown >= most ? `newest ${most}` : String(shown);
 }

@@ -24,10 +24,12 @@ export class Filter {
   #menus = { topic: $("filter-topic"), verb: $("filter-verb"), tenant: $("filter-tenant") };
   #text = $("filter-text");
   #name = $("filter-name");
+  #changed;
   #seen = { topic: new Set(), verb: new Set(), tenant: new Set() };
 
   /** changed(match) after every change; renamed(subscriptions) when the form changes. */
   constructor({ changed, renamed }) {
+    this.#changed = changed;
     for (const name of views) this.#name.append(el("option", { value: name, textContent: name }));
     for (const control of [this.#text, this.#name, ...Object.values(this.#menus)]) {
       control.addEventListener("input", () => changed(this.match()));
@@ -38,6 +40,12 @@ export class Filter {
   /** subscriptions is what to ask the server for. */
   subscriptions() {
     return [this.#name.value ? { name: this.#name.value } : {}];
+  }
+
+  /** asStored goes back to the stored form, without asking the server for it. */
+  asStored() {
+    this.#name.value = "";
+    this.#changed(this.match());
   }
 
   /** learn offers what an event has as choices. */

@@ -18,11 +18,13 @@ const longestWait = 30; // seconds
  *   event({cursor, event, text})   in order; text is the frame as it came
  *   position(cursor)   where the feed began, when it did not resume
  *   gone({code, message}, cursor)  what followed cursor is no longer kept; live from here
+ *   rejected({code, message})      other subscriptions were refused; the old ones go on
  */
 export class Connection {
   #url;
   #listener;
   #subscriptions;
+  #before; // the subscriptions in force while others are asked for
   #cursor;
   #socket;
   #attempt = 0;
@@ -67,6 +69,7 @@ export class Connection {
 
   /** subscribe asks for something else from here on; nothing in between is lost. */
   subscribe(subscriptions) {
+    if (this.#state === "live") this.#before = this.#subscriptions;
     this.#subscriptions = subscriptions;
     if (this.#state === "live" || this.#state === "resuming") this.#begin();
     else if (this.#state === "refused") this.open();
@@ -131,6 +134,7 @@ export class Connection {
     }
     // Whoever changed their mind twice waits for the second answer.
     if ([...this.#asks.values()].some((kind) => kind !== "ping")) return;
+    this.#before = undefined;
     this.#tell("live", { missed: this.#missed });
     this.#missed = 0;
   }
@@ -142,7 +146,15 @@ export class Connection {
       this.#begin();
       return;
     }
-    this.#refuse(error.code, undefined, error.message);
+    if (this.#before === undefined) {
+      this.#refuse(error.code, undefined, error.message);
+      return;
+    }
+    // An error changes nothing on the server: what we had goes on.
+    this.#subscriptions = this.#before;
+    this.#before = undefined;
+    this.#tell("live", { missed: 0 });
+    this.#listener.rejected(error);
   }
 
   #closed(close, reason) {

@@ -22,7 +22,8 @@ export function row(entry) {
     ),
   );
   details.addEventListener("toggle", () => details.open && details.children.length === 1 && details.append(body(entry)), { once: true });
-  return el("li", { class: "event", data: { tone: tone(e), cursor: entry.cursor, id: e.id ?? "" } }, details);
+  const arrived = (animated) => animated.currentTarget.classList.remove("fresh"); // once, not whenever it is shown again
+  return el("li", { class: "event fresh", on: { animationend: arrived }, data: { tone: tone(e), cursor: entry.cursor, id: e.id ?? "" } }, details);
 }
 
 // A stored event shows topic and verb apart; a view has one name.
