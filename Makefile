@@ -24,7 +24,7 @@ BIN := $(CURDIR)/bin
 MODULES  = $(shell go list -m)
 DIRS     = $(shell go list -m -f '{{.Dir}}')
 PACKAGES = $(addsuffix /...,$(MODULES))
-PROGRAMS = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(addsuffix /...,$(filter %/services/belfry,$(MODULES)) $(filter %/services/%,$(MODULES))) | sort -u)
+PROGRAMS = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(foreach m,$(MODULES),$(if $(findstring /services/,$m),$m/...)) | sort -u)
 SOURCES  = $(shell git ls-files --cached --others --exclude-standard -- '*.go' ':!*.pb.go' ':!*.connect.go' | while read -r f; do if [ -f "$$f" ]; then echo "$$f"; fi; done)
 
 # The race detector wherever there is a C compiler to link it.
