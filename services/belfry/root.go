@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,6 +45,10 @@ func execute(ctx context.Context, args []string, std stdio) error {
 	return err
 }
 
+// inOurOrder lists commands in the order of use, not of the alphabet. It is a
+// global of cobra's, so it is written once.
+var inOurOrder = sync.OnceFunc(func() { cobra.EnableCommandSorting = false })
+
 func newRoot(std stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "belfry",
@@ -71,16 +76,21 @@ It prints a URL to open and three things to try.`,
 		group string
 		cmd   *cobra.Command
 	}{
-		{groupRun, newRun(std)}, {groupRun, newNATS(std)},
-		{groupEvents, newPublish(std)}, {groupEvents, newTail(std)},
-		{groupOperate, newToken(std)}, {groupOperate, newConfig(std)}, {groupOperate, newDoctor(std)},
-		{groupOperate, newCheck(std)}, {groupOperate, newVersion(std)},
+		{groupRun, newRun(std)},
+		{groupRun, newNATS(std)},
+		{groupEvents, newPublish(std)},
+		{groupEvents, newTail(std)},
+		{groupOperate, newToken(std)},
+		{groupOperate, newConfig(std)},
+		{groupOperate, newDoctor(std)},
+		{groupOperate, newCheck(std)},
+		{groupOperate, newVersion(std)},
 	} {
 		add.cmd.GroupID = add.group
 		add.cmd.Flags().SortFlags = false
 		root.AddCommand(add.cmd)
 	}
-	cobra.EnableCommandSorting = false // the order above is the order of use
+	inOurOrder()
 	root.SetHelpCommandGroupID(groupOperate)
 	return root
 }
