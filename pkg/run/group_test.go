@@ -210,7 +210,7 @@ func TestGroup(t *testing.T) {
 				if !closed(w.group.Draining()) {
 					t.Error("not draining after the end")
 				}
-				time.Sleep(2 * time.Minute) // in the bubble: those given up end too
+				time.Sleep(2 * time.Minute) //nolint:forbidigo // in a bubble: those given up end too
 			})
 		})
 	}

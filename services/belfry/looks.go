@@ -62,11 +62,10 @@ func (s *settings) lookAtDisk(context.Context) []finding {
 // lookAtPorts says who has the addresses: nobody, we, or a stranger.
 func (s *settings) lookAtPorts(ctx context.Context) []finding {
 	c := s.process
-	running := false
 	var findings []finding
 	if c.Admin != "" {
 		state, err := askReady(ctx, c)
-		running = err == nil
+		running := err == nil
 		switch {
 		case running && state.Ready:
 			findings = append(findings, ok("process", "runs and is ready: %d parts", len(state.Parts)))
@@ -108,7 +107,7 @@ func oursHTTP(ctx context.Context, addr string) bool {
 		return false
 	}
 	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: doctorWithin}).Do(req)
 	if err != nil {
 		return false
 	}

@@ -24,14 +24,17 @@ func effective(t *testing.T, dst ...any) []config.Entry {
 }
 
 // runAll runs everything on free ports and returns what the banner says.
-func runAll(t *testing.T, dir string, more ...string) (b *background, web, token, nats, admin string) {
+func runAll(t *testing.T, dir string) *platform {
 	t.Helper()
-	args := append([]string{
-		"run", "--data-dir", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--nats", "127.0.0.1:0",
-		"--log-format", "text",
-	}, more...)
-	b, m := spawn(t, `(?s)Open +(http://[^/]+)/#token=(\S+)\n +NATS +(nats://\S+)\n +Admin +http://(\S+) .*  \S+ publish invoices[^\n]*\n\n`, args...)
-	return b, m[1], m[2], m[3], m[4]
+	b, m := spawn(t, `(?s)Open +(http://[^/]+)/#token=(\S+)\n +NATS +(nats://\S+)\n +Admin +http://(\S+) .*  \S+ publish invoices[^\n]*\n\n`,
+		"run", "--data-dir", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--log-format", "text")
+	return &platform{b, m[1], m[2], m[3], m[4]}
+}
+
+// platform is a belfry run and where it can be reached.
+type platform struct {
+	*background
+	web, token, nats, admin string
 }
 
 // The whole tool against the whole platform: publish by command, read it back in
@@ -39,7 +42,8 @@ func runAll(t *testing.T, dir string, more ...string) (b *background, web, token
 func TestAllInOne(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	b, web, token, nats, admin := runAll(t, dir)
+	p := runAll(t, dir)
+	web, nats, admin := p.web, p.nats, p.admin
 
 	out, err := belfry(t, `{"total":12}`, "publish", "invoices.created", "-", "--tenant", "AA", "--subject", "4711", "--id", "e1", "--nats-url", nats)
 	if err != nil {
@@ -76,7 +80,7 @@ func TestAllInOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+p.token)
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -97,11 +101,11 @@ func TestAllInOne(t *testing.T) {
 	if _, err := belfry(t, "", "run", "--data-dir", dir, "--http", "127.0.0.1:0", "--admin", "", "--nats", ""); fault.CodeOf(err) != fault.DataDirInUse {
 		t.Errorf("the same data directory again: %v", err)
 	}
-	if err := b.stop(); err != nil {
+	if err := p.stop(); err != nil {
 		t.Error(err)
 	}
 	// What was published is there after a restart, under the same cursor.
-	_, _, _, nats, _ = runAll(t, dir)
+	nats = runAll(t, dir).nats
 	if out, err := belfry(t, "", "tail", "--from-start", "--count", "1", "--nats-url", nats); err != nil || !strings.HasPrefix(out, cursor) {
 		t.Errorf("after a restart: %q %v", out, err)
 	}
