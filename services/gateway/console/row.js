@@ -58,14 +58,14 @@ const tones = { created: "add", restored: "add", activated: "add", updated: "cha
 
 const tone = (e) => tones[e.verb?.toLowerCase()] ?? "other";
 
-/** clock is a time of today as 09:31:00.250, of another day with its date before it. */
+/** clock is a time of today as 09:31:00.250, of another day as 2026-01-05 09:31. */
 export function clock(text) {
   const t = new Date(text ?? "");
   if (Number.isNaN(t.getTime())) return "";
   const two = (n, width = 2) => String(n).padStart(width, "0");
   const time = `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${two(t.getMilliseconds(), 3)}`;
   if (t.toDateString() === new Date().toDateString()) return time;
-  return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${time.slice(0, 8)}`;
+  return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${time.slice(0, 5)}`;
 }
 
 // A cursor is opaque; its end is what differs from row to row.
