@@ -1,0 +1,95 @@
+package snippets
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/belfry-events/belfry/pkg/event"
+)
+
+const readme = "README.md"
+
+// answered is what POST /v1/events answers about the event of the README.
+func answered(duplicate bool) string {
+	return fmt.Sprintf(`\{"id":"17","cursor":"([^"]+)","duplicate":%t\}`, duplicate)
+}
+
+// TestReadme does what the README says, from top to bottom.
+func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
+	m := newMachine(t, readme)
+	server := m.serve("make")
+
+	// A window, and an event over HTTP.
+	second := m.terminal()
+	second.run(m.block("window"))
+	second.expect(`(?m)^id: \S+$`) // open
+	post := m.block("post")
+	second.run(post)
+	posted := second.showed(answered(false))[1]
+	if cursor, e := second.shown("2026-0042"); cursor != posted || e.ID != "17" || e.Type != "invoices.created" {
+		t.Errorf("posted at %s; the window shows %s at %s", posted, e.ID, cursor)
+	}
+	second.run(post) // send it again
+	if again := second.showed(answered(true))[1]; again != posted {
+		t.Errorf("posted at %s, and again at %s", posted, again)
+	}
+
+	// Any NATS client.
+	said := m.program("nats")
+	cursor, e := second.shown("2026-0043")
+	c, err := event.ParseCursor(cursor)
+	if err != nil || !strings.Contains(said, fmt.Sprintf("stored as %d\n", c.Seq)) || e.Type != "invoices.created" || e.Malformed != "" {
+		t.Errorf("the program says %q; the window shows %+v at %s, %v", said, e, cursor, err)
+	}
+
+	// Read the log.
+	second.run(m.block("tail"))
+	paid := second.showed(`(?m)^cursor  (\S+)$`)[1]
+	if at, _ := second.shown("invoices.paid"); at != paid {
+		t.Errorf("published at %s, the window shows %s", paid, at)
+	}
+	for _, line := range []string{
+		posted + `  .*  AA  invoices\.created  .*2026-0042`,
+		cursor + `  .*  AA  invoices\.created  .*2026-0043`,
+		paid + `  .*  AA  invoices\.paid  .*2026-0042`,
+	} {
+		second.showed(`(?m)^` + line)
+	}
+
+	second.run("bin/belfry tail --tenant AA --topic invoices --count 1 --after " + cursor)
+	if n := strings.Count(second.out.String(), "\n"+paid+"  "); n != 2 {
+		t.Errorf("the event after %s was shown %d times, want twice", cursor, n)
+	}
+
+	// From Go.
+	said = strings.TrimSpace(m.program("client"))
+	if at, e := second.shown("2026-0044"); said != e.ID+" "+at || e.Subject != "4711" || e.Source != "/billing" {
+		t.Errorf("the program says %q; the window shows %+v at %s", said, e, at)
+	}
+	// Events come in order: what was sent again would have come before.
+	if n := strings.Count(second.out.String(), `"id":"17","source"`); n != 1 {
+		t.Errorf("the window shows the first event %d times", n)
+	}
+
+	// Set it.
+	second.run(m.block("config"))
+	second.showed(`(?m)^events\.max_age +2d +environment BELFRY_EVENTS_MAX_AGE`)
+	second.showed(`(?m)^gateway\.queue_bytes +4MiB +flag --set`)
+	second.showed(`(?m)^events\.max_bytes +1MiB +default`)
+
+	// Separate machines.
+	third := m.terminal()
+	third.feed(m.block("separate"))
+	m.ready(third, "127.0.0.1:9091")
+	second.run("echo \"token $TOKEN\"")
+	token := second.showed(`(?m)^token (\S+)$`)[1]
+	status, page := get(t, "http://"+m.here("127.0.0.1:8081")+"/v1/events?topic=invoices", token)
+	if n := len(regexp.MustCompile(`"cursor":"[^"]+","event"`).FindAllString(page, -1)); status != http.StatusOK || n != 4 {
+		t.Errorf("the second gateway serves %d events: %d %s", n, status, page)
+	}
+	third.interrupt()
+	m.stop(server)
+}
