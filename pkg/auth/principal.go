@@ -17,6 +17,8 @@ type Principal struct {
 	TokenID string   // claim jti; may be empty
 	Tenants []string // where it may act; compared exactly
 	Grants  Grants   // what it may do there
+	// Expires is when the token ceases to be accepted: claim exp, and the skew
+	// that is allowed for clocks.
 	Expires time.Time
 }
 

@@ -97,7 +97,12 @@ func (h *HS256) Verify(_ context.Context, token string) (*Principal, error) {
 	if _, err := h.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return h.keys, nil }); err != nil {
 		return nil, refuse(err)
 	}
-	return c.principal()
+	p, err := c.principal()
+	if err != nil {
+		return nil, err
+	}
+	p.Expires = p.Expires.Add(h.o.Skew)
+	return p, nil
 }
 
 // refusals words what the library says; its own texts carry what was sent.

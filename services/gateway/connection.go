@@ -208,7 +208,7 @@ func (c *connection) written(size int, err error) {
 		c.out.abort()
 	}
 	c.waiting = max(c.waiting-size, 0)
-	if c.room != nil && (c.dead || c.waiting <= c.limit/2) {
+	if c.room != nil && (c.dead || c.waiting <= c.limit/4) {
 		close(c.room)
 		c.room = nil
 	}
@@ -239,13 +239,13 @@ func (c *connection) push(ctx context.Context, it *item) error {
 }
 
 // hold keeps a live item back until catch-up has passed everything older. When
-// held is full, at half of what the queue may hold, it is dropped whole, and
+// held is full, at a quarter of what the queue may hold, it is dropped whole, and
 // catch-up reads the log instead.
 func (c *connection) hold(it *item) {
 	if c.overflowed {
 		return
 	}
-	if policy(c.heldBytes, len(it.body), c.limit/2) == cut {
+	if policy(c.heldBytes, len(it.body), c.limit/4) == cut {
 		c.held, c.heldBytes, c.overflowed = nil, 0, true
 		return
 	}
@@ -253,8 +253,8 @@ func (c *connection) hold(it *item) {
 	c.heldBytes += len(it.body)
 }
 
-// settle waits until the queue is at most half full, so that what is held fits
-// behind it.
+// settle waits until the queue is at most a quarter full, so that the connection
+// goes live with half of its queue free.
 func (c *connection) settle(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -262,7 +262,7 @@ func (c *connection) settle(ctx context.Context) error {
 			c.mu.Unlock()
 			return errClosed
 		}
-		if c.waiting <= c.limit/2 {
+		if c.waiting <= c.limit/4 {
 			c.mu.Unlock()
 			return nil
 		}
@@ -276,8 +276,8 @@ func (c *connection) settle(ctx context.Context) error {
 	}
 }
 
-// awaitRoom is a channel that closes when the queue has shrunk to half of its
-// limit, or the connection ends. Under mu.
+// awaitRoom is a channel that closes when the queue has shrunk to a quarter of
+// its limit, or the connection ends. Under mu.
 func (c *connection) awaitRoom() <-chan struct{} {
 	if c.room == nil {
 		c.room = make(chan struct{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -23,10 +24,20 @@ func (l *serverLog) line(level slog.Level, format string, v []any) {
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.line(slog.LevelWarn, format, v) }
 func (l *serverLog) Errorf(format string, v ...any)  { l.line(slog.LevelWarn, format, v) }
 func (l *serverLog) Debugf(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
+
+// Warnf passes warnings on, but for one about our own configuration, which is no
+// news to an operator: the service password is random, in memory only, and a hash
+// of it would make every connection cost tens of milliseconds.
+func (l *serverLog) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if strings.HasPrefix(format, "Plaintext passwords detected") {
+		level = slog.LevelDebug
+	}
+	l.line(level, format, v)
+}
 
 // Fatalf keeps the line: the server does not end the process, we report it.
 func (l *serverLog) Fatalf(format string, v ...any) {
