@@ -11,6 +11,7 @@ type Config struct {
 	PingEvery        time.Duration `config:"gateway.ping_every" usage:"how often an idle connection is pinged; one that answers nothing for twice as long is dropped"`
 	QueueBytes       int           `config:"gateway.queue_bytes" usage:"bytes that may wait for one connection before it is closed as slow"`
 	WriteTimeout     time.Duration `config:"gateway.write_timeout" usage:"how long one write to a connection may take"`
+	StoreTimeout     time.Duration `config:"gateway.store_timeout" usage:"how long a publisher over HTTP waits for the log to confirm"`
 	MaxSubscriptions int           `config:"gateway.max_subscriptions" usage:"subscriptions one connection may hold"`
 	MaxFrameBytes    int           `config:"gateway.max_frame_bytes" usage:"largest frame a client may send"`
 	CheckEvery       time.Duration `config:"gateway.check_every" usage:"how often the live feed is compared with the log"`
@@ -25,6 +26,7 @@ func Default() Config {
 		PingEvery:        25 * time.Second, // below the 60 s at which common proxies drop a silent socket
 		QueueBytes:       1 << 20,
 		WriteTimeout:     10 * time.Second,
+		StoreTimeout:     10 * time.Second,
 		MaxSubscriptions: 128,
 		MaxFrameBytes:    64 << 10,
 		CheckEvery:       3 * time.Second,
@@ -43,6 +45,7 @@ func (c Config) Validate() error {
 		{"gateway.ping_every", int64(c.PingEvery), int64(time.Second), int64(time.Hour)},
 		{"gateway.queue_bytes", int64(c.QueueBytes), 64 << 10, 1 << 30},
 		{"gateway.write_timeout", int64(c.WriteTimeout), int64(time.Second), int64(time.Hour)},
+		{"gateway.store_timeout", int64(c.StoreTimeout), int64(time.Second), int64(time.Hour)},
 		{"gateway.max_subscriptions", int64(c.MaxSubscriptions), 1, 10_000},
 		{"gateway.max_frame_bytes", int64(c.MaxFrameBytes), 1 << 10, 16 << 20},
 		{"gateway.check_every", int64(c.CheckEvery), int64(100 * time.Millisecond), int64(time.Hour)},

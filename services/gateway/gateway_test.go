@@ -225,6 +225,9 @@ func TestGW5CloseCodes(t *testing.T) {
 	if status != 400 || !strings.Contains(body, `"unsupported_protocol"`) {
 		t.Errorf("wrong subprotocol: %d %s", status, body)
 	}
+	if status, body = w.call("GET", "/v1/ws", w.token(), ""); status != 400 || !strings.Contains(body, `"invalid_request"`) {
+		t.Errorf("no WebSocket: %d %s", status, body)
+	}
 	status, body = w.call("GET", "/v1/ws", w.token(), "", "Connection", "Upgrade", "Upgrade", "websocket", "Origin", "https://evil.example",
 		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 	if status != 403 || !strings.Contains(body, `"origin_forbidden"`) {

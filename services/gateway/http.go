@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -126,6 +127,8 @@ func (s *Service) admit(ev *event.Event, p *auth.Principal, now time.Time) error
 func (s *Service) store(r *http.Request, events []event.Event) ([]receipt, error) {
 	ctx, span := s.trace.Start(telemetry.ExtractHTTP(r.Context(), r.Header), "gateway.publish", trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
+	ctx, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+	defer cancel()
 	messages := make([]*nats.Msg, len(events))
 	for i := range events {
 		m, err := events[i].Msg()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -108,6 +109,24 @@ func TestGW6BadInput(t *testing.T) {
 	}
 	if p := w.page(""); len(p.Events) != 0 {
 		t.Errorf("stored %d events", len(p.Events))
+	}
+}
+
+// GW6: while the log is away a publish is refused in time, and may be repeated.
+func TestGW6LogAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, configure(func(c *Config) { c.StoreTimeout = time.Second }))
+	w.nats.Stop()
+	status, body := w.call("POST", "/v1/events", w.token(), `{}`, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/b", "ce-type", "invoices.created")
+	if status != 503 || !strings.Contains(body, `"unavailable"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	w.nats.Resume()
+	for status != 200 {
+		status, body = w.call("POST", "/v1/events", w.token(), `{}`, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/b", "ce-type", "invoices.created")
+		if status != 200 && status != 503 {
+			t.Fatalf("%d %s", status, body)
+		}
 	}
 }
 

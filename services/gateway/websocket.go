@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,10 @@ const closeWait = 5 * time.Second
 
 // serveWebSocket is GET /v1/ws.
 func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		api.WriteError(w, r, fault.Field(fault.InvalidRequest, "Upgrade", "this route speaks WebSocket only; /v1/sse is the same feed over plain HTTP"))
+		return
+	}
 	if !offers(r.Header.Values("Sec-WebSocket-Protocol"), Subprotocol) {
 		api.WriteError(w, r, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol))
 		return
