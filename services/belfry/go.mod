@@ -17,9 +17,11 @@ replace github.com/belfry-events/belfry/proto => ../../proto
 require (
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/services/gateway v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
+	go.uber.org/goleak v1.3.0
 )
 
 require (
