@@ -55,11 +55,11 @@ func TestSlowHandlerKeepsItsMessage(t *testing.T) {
 		go func() {
 			done <- b.Consume(ctx, o, func(context.Context, jetstream.Msg) error {
 				calls++
-				time.Sleep(time.Minute)
+				time.Sleep(time.Minute) //nolint:forbidigo // in a bubble
 				return nil
 			})
 		}()
-		time.Sleep(3 * time.Minute)
+		time.Sleep(3 * time.Minute) //nolint:forbidigo // in a bubble
 		cancel()
 		if err := <-done; err != nil || calls != 1 {
 			t.Fatalf("%d calls, %v", calls, err)

@@ -144,7 +144,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 // write sends the lines of all items as one text frame (a raw item as itself),
 // in one write.
 func (o *webSocketSink) write(items []*item) error {
-	p := buffers.Get().(*[]byte) //nolint:errcheck // nothing else is ever put there
+	p := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is ever put there
 	b := (*p)[:0]
 	for len(items) > 0 {
 		if items[0].raw {
