@@ -94,10 +94,10 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close() // those that did not finish in time are cut
-		_ = <-served       // what Serve says of being closed is no news
+		<-served           // what Serve says of being closed is no news
 		return fault.Wrap(fault.Unavailable, err, "requests were still running after %s and have been cut", shutdownWithin)
 	}
-	_ = <-served // the same
+	<-served // the same
 	return nil
 }
 
