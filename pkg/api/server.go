@@ -92,12 +92,16 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
+	late := s.http.Shutdown(ctx)
+	if late != nil {
 		_ = s.http.Close() // those that did not finish in time are cut
-		<-served           // what Serve says of being closed is no news
-		return fault.Wrap(fault.Unavailable, err, "requests were still running after %s and have been cut", shutdownWithin)
 	}
-	<-served // the same
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", s.o.Key, err)
+	}
+	if late != nil {
+		return fault.Wrap(fault.Unavailable, late, "requests were still running after %s and have been cut", shutdownWithin)
+	}
 	return nil
 }
 
