@@ -32,6 +32,8 @@ type Ack struct {
 	first  time.Time // when it entered the window
 	sent   time.Time // when it was last sent
 
+	awaited bool // by Publish, which returns the outcome
+
 	// Guarded by the outbox's mutex.
 	msg      *nats.Msg // nil once resolved
 	resolved bool

@@ -31,7 +31,9 @@ const (
 // The window is a ring indexed by the message's number, so that a publish costs
 // neither a map entry nor a goroutine. When the server is away the window
 // stalls: what is in it waits, and is sent again from the oldest on when the
-// server is back. Message ids make that harmless, and the order is kept.
+// server is back. Message ids make that harmless, and the order is kept. Only an
+// election inside a cluster can change it: the old leader drops what is on its
+// way without a word, while the new one already takes what comes after.
 type outbox struct {
 	nc       *nats.Conn
 	log      *slog.Logger
@@ -57,6 +59,7 @@ type outbox struct {
 	stalled    bool          // nothing is sent; publish only queues
 	resumeAt   time.Time     // when a stalled window may try again
 	watched    bool          // tend has a timer running
+	failure    error         // the first since the last flush
 	closed     bool
 }
 
@@ -141,14 +144,17 @@ func (b *outbox) full(size int) bool {
 	return b.head-b.tail >= uint64(len(b.ring)) || b.bytes > 0 && b.bytes+size > b.maxBytes
 }
 
+// sendFailed judges what nats.go says to a publish. Whatever could be the
+// connection's trouble waits in the window.
 func (b *outbox) sendFailed(a *Ack, err error) {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		b.resolve(a, Receipt{}, tooLarge(err, a.size, b.nc.MaxPayload()))
-	case errors.Is(err, nats.ErrReconnectBufExceeded):
-		b.stall(0) // the status change to connected resumes it
-	default:
-		b.resolve(a, Receipt{}, unavailable(err))
+		b.resolve(a, tooLarge(err, a.size, b.nc.MaxPayload()))
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining),
+		errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrHeadersNotSupported):
+		b.resolve(a, unavailable(err))
+	default: // reconnecting, or the socket broke under this very write
+		b.stall(0)
 	}
 }
 
@@ -181,11 +187,11 @@ func (b *outbox) answered(m *nats.Msg) {
 	b.resolveLocked(a, r, nil)
 }
 
-func (b *outbox) resolve(a *Ack, r Receipt, err error) {
+func (b *outbox) resolve(a *Ack, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !a.resolved {
-		b.resolveLocked(a, r, err)
+		b.resolveLocked(a, Receipt{}, err)
 	}
 }
 
@@ -199,6 +205,9 @@ func (b *outbox) resolveLocked(a *Ack, r Receipt, err error) {
 		b.tail++
 	}
 	a.resolved, a.receipt, a.err, a.msg = true, r, err, nil
+	if b.failure == nil && !a.awaited {
+		b.failure = err
+	}
 	if a.done != nil {
 		close(a.done)
 	}
@@ -224,6 +233,15 @@ func (b *outbox) pendingLocked() []*Ack {
 		}
 	}
 	return all
+}
+
+// failed is the first failure since it was last asked.
+func (b *outbox) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.failure
+	b.failure = nil
+	return err
 }
 
 func (b *outbox) wake() {

@@ -152,6 +152,31 @@ func TestAppUser(t *testing.T) {
 	}
 }
 
+// Flush tells of a failure that nobody looked at, once.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	s := bustest.Start(t)
+	c := connect(t, s.URL(), Options{GiveUp: time.Millisecond})
+	c.box.stall(time.Hour)
+	ctx := limited(t, 10*time.Second)
+	a, err := c.PublishAsync(ctx, invoice(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Wait(ctx); fault.CodeOf(err) != fault.Unavailable {
+		t.Fatalf("the event waited: %v", err)
+	}
+	if err := c.Flush(ctx); fault.CodeOf(err) != fault.Unavailable {
+		t.Fatalf("flush after a failure: %v", err)
+	}
+	if _, err := c.Publish(ctx, invoice(2)); fault.CodeOf(err) != fault.Unavailable {
+		t.Fatalf("publish: %v", err)
+	}
+	if err := c.Flush(ctx); err != nil {
+		t.Fatalf("flush again: %v", err)
+	}
+}
+
 func TestParseAck(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]pubAck{

@@ -74,7 +74,7 @@ func (b *outbox) tend(now time.Time) time.Duration {
 		return resendAfter
 	}
 	if b.stalled && now.Before(b.resumeAt) {
-		return b.resumeAt.Sub(now)
+		return min(b.resumeAt.Sub(now), resendAfter) // what waits too long is noticed in time
 	}
 	if b.stalled || overdue {
 		b.stalled = false

@@ -14,7 +14,7 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int { //nolint:forbidigo // a test program ends with the code of its tests
+	os.Exit(func() int {
 		var err error
 		if bin, err = build(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 
 // build makes the programs, once for all tests.
 func build() (string, error) {
-	dir, err := os.MkdirTemp("", "belfry-e2e-") //nolint:usetesting // for all tests together
+	dir, err := os.MkdirTemp("", "belfry-e2e-") // for all tests together
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the programs: %w", err)
 	}
