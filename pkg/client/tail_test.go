@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -214,6 +215,45 @@ func TestTailWithoutFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tl.close()
+}
+
+// What the feed loses in the middle, as an election does without a sign, comes
+// from the log before anything newer passes.
+func TestTailHole(t *testing.T) {
+	t.Parallel()
+	s := bustest.Start(t)
+	ctx := limited(t, 20*time.Second)
+	c := connect(t, s.URL(), Options{})
+	var got []string
+	tl := &tail{c: c, yield: func(it Item, _ error) bool {
+		got = append(got, it.Event.ID)
+		return true
+	}}
+	if err := tl.open(ctx, TailOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer tl.close()
+	tl.feed.close() // from here on, the feed is what the test makes of it
+	live, err := c.nc.SubscribeSync(subject.LiveEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(ctx, t, c, 0, 10)
+	for i := range 10 {
+		m, err := live.NextMsgWithContext(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i != 0 && i != 5 && i != 6 {
+			tl.feed.push(m)
+		}
+	}
+	if err := tl.follow(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"e0", "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9"}; !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
 }
 
 func TestTailGone(t *testing.T) {
