@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
@@ -108,12 +109,7 @@ func TestGateWhileStartingAndStopping(t *testing.T) {
 	slow := &service{open: make(chan struct{})}
 	fast := &service{}
 	c := config(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // an address we know before it is ready
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.HTTP = l.Addr().String()
-	l.Close()
+	c.HTTP = bustest.FreeAddrs(t, 1)[0] // an address we know before it is ready
 	hears := func() (code string) {
 		_, body := get(t, "http://"+c.HTTP+"/v1/fast")
 		return body

@@ -17,7 +17,8 @@ const (
 	// ensureTimeout bounds Ensure when its context does not: three nodes that
 	// start together need a moment until they have leaders.
 	ensureTimeout = 30 * time.Second
-	tryTimeout    = 5 * time.Second
+	firstTry      = 500 * time.Millisecond // a request from before there was a leader is never answered
+	tryTimeout    = 5 * time.Second        // the longest of the tries, each twice the one before
 	retryWait     = 100 * time.Millisecond
 )
 
@@ -69,8 +70,8 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Spec, o Options) (Rep
 
 // try calls JetStream until it gives an answer that repeating would not change.
 func (e *ensurer) try(ctx context.Context, what string, call func(context.Context) error) error {
-	for {
-		once, cancel := context.WithTimeout(ctx, tryTimeout)
+	for wait := firstTry; ; wait = min(2*wait, tryTimeout) {
+		once, cancel := context.WithTimeout(ctx, wait)
 		err := call(once)
 		cancel()
 		if !transient(err) {

@@ -120,7 +120,7 @@ func refusedWindows(t *testing.T, w *world) {
 // apart, and the code in the last line.
 func TestRefusedStart(t *testing.T) {
 	t.Parallel()
-	at := addresses(t, 3)
+	at := bustest.FreeAddrs(t, 3)
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -124,21 +123,4 @@ func command(t *testing.T, name string, args ...string) (out string, code int) {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return string(b), cmd.ProcessState.ExitCode()
-}
-
-// addresses picks n free addresses on the loopback. They stay the same when a
-// program is started again, as a restart in the field would find them.
-func addresses(t *testing.T, n int) []string {
-	t.Helper()
-	found := make([]string, n)
-	for i := range found {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Held until all are chosen, so that none is chosen twice.
-		defer l.Close()
-		found[i] = l.Addr().String()
-	}
-	return found
 }

@@ -61,7 +61,7 @@ func inEachWorld(t *testing.T, scenario func(t *testing.T, w *world)) {
 // oneProcess is what `make run` starts.
 func oneProcess(t *testing.T) *world {
 	t.Helper()
-	at := addresses(t, 3)
+	at := bustest.FreeAddrs(t, 3)
 	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t)}
 	w.add(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)
 	return w
@@ -83,7 +83,7 @@ func separateProcesses(t *testing.T) *world {
 	}
 	// Both sign and verify with the secret of one data directory.
 	for range 2 {
-		at := addresses(t, 2)
+		at := bustest.FreeAddrs(t, 2)
 		w.add(t, "gateway", at[0], at[1], "--nats-url", c.URL(), "--nats-user", service.User.Username(),
 			"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir)
 	}

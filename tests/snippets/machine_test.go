@@ -2,13 +2,14 @@ package snippets
 
 import (
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
 )
 
 // machine is where one document is tried: a home and ports of its own.
@@ -35,13 +36,9 @@ func newMachine(t *testing.T, file string) *machine {
 	t.Helper()
 	m := &machine{t: t, env: environment(t), blocks: map[string]block{}}
 	var pairs []string
-	for _, addr := range slices.Sorted(maps.Keys(settings)) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // held until all are chosen, so that none is chosen twice
-		free := l.Addr().String()
+	addrs := bustest.FreeAddrs(t, len(settings))
+	for i, addr := range slices.Sorted(maps.Keys(settings)) {
+		free := addrs[i]
 		// bash connects to /dev/tcp/<host>/<port>.
 		pairs = append(pairs, addr, free, strings.Replace(addr, ":", "/", 1), strings.Replace(free, ":", "/", 1))
 		if name := settings[addr]; name != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,21 +62,6 @@ func Cluster(t testing.TB, n int, options ...Option) *Nodes {
 	})
 	c.set.ensure(t, c.service)
 	return c
-}
-
-// freePorts picks ports that nobody listens on now.
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Held until all are chosen, so that none is chosen twice.
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // KillNode stops node i and keeps its store.
