@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -59,8 +58,8 @@ func main() {
 func measure(ctx context.Context, p plan, only string) error {
 	fmt.Printf("machine: %s, %d cores, %s\n", cpuName(), runtime.NumCPU(), runtime.Version())
 	fmt.Printf("medians of %d rounds, %s each; %d windows\n\n", p.rounds, p.length, p.windows)
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(out, "figure\tours\treference\tratio")
+	const line = "%-46s  %10s  %10s  %6s\n"
+	fmt.Printf(line, "figure", "ours", "reference", "ratio")
 	for _, m := range []struct {
 		name string
 		run  func(context.Context, plan) ([]figure, error)
@@ -78,10 +77,7 @@ func measure(ctx context.Context, p plan, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range figures {
-			_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", f.name, f.ours, f.reference, f.ratio)
-		}
-		if err := out.Flush(); err != nil {
-			return err
+			fmt.Printf(line, f.name, f.ours, f.reference, f.ratio)
 		}
 	}
 	return nil
