@@ -3,7 +3,9 @@
 //
 //	evt.<tenant>.<topic>.<verb>          durable events, kept in EVENTS
 //	live.evt.<tenant>.<topic>.<verb>     the same, republished after commit
-//	ctl.…                                control records in EVENTS, not republished
+//	ctl.…                                control records in EVENTS, not republished:
+//	ctl.relay.<relay>                      a relay's cursor
+//	ctl.op.<tenant>.<operation>            an operation that has been relayed
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)

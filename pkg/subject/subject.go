@@ -17,6 +17,8 @@ const (
 	svc      = "svc"
 	hook     = "hook"
 	op       = "op"
+
+	relayRecord = "relay" // after ctl
 )
 
 // Patterns that streams, permissions and subscriptions name as they are.
@@ -114,6 +116,26 @@ func Live(s string) string { return join(live, s) }
 // Dead is the subject of a dead letter: dead.<consumer>.<position>, position
 // being the cursor text of the message in its source stream.
 func Dead(consumer, position string) string { return join(dead, escape(consumer), position) }
+
+// RelayCursor is where a relay that writes into EVENTS keeps its cursor:
+// ctl.relay.<relay>.
+func RelayCursor(relay string) string { return join(ctl, relayRecord, escape(relay)) }
+
+// OperationRecord is the record that an operation has been relayed into EVENTS:
+// ctl.op.<tenant>.<operation>. Code invalid_name for the tenant or the id.
+func OperationRecord(tenant, operation string) (string, error) {
+	if err := CheckTenant(tenant); err != nil {
+		return "", err
+	}
+	id, err := Escape("operation", operation)
+	if err != nil {
+		return "", err
+	}
+	return join(ctl, op, escape(tenant), id), nil
+}
+
+// Key is the subject under which a key-value bucket keeps a key: $KV.<bucket>.<key>.
+func Key(bucket, key string) string { return join("$KV", bucket, key) }
 
 // Service is the subject of one method of a service's API, svc.<service>.<Method>.
 func Service(service, method string) string { return join(svc, service, method) }

@@ -16,6 +16,8 @@ const (
 	Events      = "EVENTS"      // every durable event and control record, in one order
 	DeadLetters = "DEADLETTERS" // what was given up
 
+	RelayCopies = "belfry_relay" // bucket: relay → copy of its cursor
+
 	memory = "belfry_topology" // bucket: stream name → epoch
 )
 
@@ -144,5 +146,15 @@ func deadLetters(o Options) jetstream.StreamConfig {
 		Duplicates:         duplicates,
 		AllowDirect:        true,
 		AllowAtomicPublish: true,
+	}
+}
+
+// RelayBucket is the bucket in which relays keep copies of their cursors. Whoever
+// runs a relay appends it to the buckets of his Spec.
+func RelayBucket(o Options) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket:      RelayCopies,
+		Description: "copies of the relays' cursors: relay → document",
+		Replicas:    o.withDefaults().Replicas,
 	}
 }

@@ -1,0 +1,159 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+// cursor is how far a relay is: a JSON document under one subject of the target,
+// the last message of every batch. Its sequence there is its revision, and the
+// fence: a batch is refused unless the writer knows the newest revision.
+type cursor struct {
+	Epoch   string `json:"epoch"`   // of the source stream
+	Seq     uint64 `json:"seq"`     // the source is relayed up to here
+	Settled uint64 `json:"settled"` // and AfterCommit has run up to here, at least
+
+	// The message after Seq, while it is relayed in parts or fails.
+	Head     uint64 `json:"head,omitempty"`     // its sequence
+	Sub      int    `json:"sub,omitempty"`      // this many of its effects are stored
+	Of       int    `json:"of,omitempty"`       // it has this many, if Sub > 0
+	Attempts int    `json:"attempts,omitempty"` // Map has failed on it so often
+
+	Starts   int       `json:"starts,omitempty"` // takeovers since Seq or Sub last grew
+	Consumer time.Time `json:"consumer"`         // when the durable was made
+	Writer   string    `json:"writer"`           // with Number: which write this is
+	Number   uint64    `json:"number"`
+	At       time.Time `json:"at"` // when, by the writer's clock
+}
+
+// wrote says that c is the very document that d is, stored.
+func (c cursor) wrote(d cursor) bool { return c.Writer == d.Writer && c.Number == d.Number }
+
+// sign makes c a new document of this worker.
+func (r *Relay) sign(c cursor) cursor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.number++
+	c.Writer, c.Number, c.At = r.writer, r.number, time.Now().UTC()
+	return c
+}
+
+const (
+	headerExpected = "Nats-Expected-Last-Subject-Sequence"
+	headerRollup   = "Nats-Rollup"
+	callTimeout    = 5 * time.Second
+)
+
+// message is c as the last message of a batch that replaces revision.
+func (c cursor) message(subj string, revision uint64, rollup bool) (*nats.Msg, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("write the cursor: %w", err)
+	}
+	m := &nats.Msg{Subject: subj, Data: body, Header: nats.Header{headerExpected: {fmt.Sprint(revision)}}}
+	if rollup {
+		m.Header[headerRollup] = []string{"sub"}
+	}
+	return m, nil
+}
+
+// loadCursor reads the cursor and its revision from the target's leader; both
+// zero when there is none.
+func (r *Relay) loadCursor(ctx context.Context) (cursor, uint64, error) {
+	return r.load(ctx, r.o.Target, r.o.Cursor)
+}
+
+// loadCopy reads the copy and its revision.
+func (r *Relay) loadCopy(ctx context.Context) (cursor, uint64, error) {
+	return r.load(ctx, "KV_"+topology.RelayCopies, r.copySubject())
+}
+
+func (r *Relay) copySubject() string { return subject.Key(topology.RelayCopies, r.o.Name) }
+
+func (r *Relay) load(ctx context.Context, stream, subj string) (c cursor, revision uint64, err error) {
+	m, err := r.last(ctx, stream, subj)
+	if err != nil || m == nil {
+		return c, 0, err
+	}
+	if err := json.Unmarshal(m.Data, &c); err != nil {
+		return c, 0, fault.Wrap(fault.InvalidConfig, err, "relay %s: the message under %s is no cursor", r.o.Name, subj)
+	}
+	return c, m.Sequence, nil
+}
+
+// last is the leader's newest message under a subject, nil if there is none. Not
+// the client library's, which would ask any replica where it may.
+func (r *Relay) last(ctx context.Context, stream, subj string) (*storedMsg, error) {
+	var reply struct {
+		Message *storedMsg `json:"message"`
+	}
+	err := r.call(ctx, "STREAM.MSG.GET."+stream, map[string]any{"last_by_subj": subj}, &reply)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return nil, nil
+	}
+	return reply.Message, err
+}
+
+type storedMsg struct {
+	Sequence uint64 `json:"seq"`
+	Data     []byte `json:"data"`
+}
+
+// call makes one JetStream request; only leaders answer those made here.
+func (r *Relay) call(ctx context.Context, api string, request, reply any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("build a request: %w", err)
+	}
+	m, err := r.o.Bus.NC.RequestWithContext(ctx, "$JS.API."+api, body)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "relay %s: %s is not answered", r.o.Name, api)
+	}
+	var failed struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := errors.Join(json.Unmarshal(m.Data, &failed), json.Unmarshal(m.Data, reply)); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", api, err)
+	}
+	switch {
+	case failed.Error == nil:
+		return nil
+	case failed.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return fault.Wrap(fault.StreamLost, failed.Error, "relay %s: a stream is missing", r.o.Name)
+	}
+	return fault.Wrap(fault.Unavailable, failed.Error, "relay %s: %s was refused", r.o.Name, api)
+}
+
+// putCopy replaces the copy, fenced like the cursor.
+func (r *Relay) putCopy(ctx context.Context, c cursor, revision uint64) (uint64, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return 0, fmt.Errorf("write the cursor's copy: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	ack, err := r.o.Bus.JS.PublishMsg(ctx, &nats.Msg{Subject: r.copySubject(), Data: body},
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return ack.Sequence, nil
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return 0, fault.Wrap(fault.Conflict, errors.Join(bus.ErrExpectation, err), "somebody else wrote the copy first")
+	}
+	return 0, fault.Wrap(fault.Unavailable, errors.Join(bus.ErrOutcomeUnknown, err), "relay %s: the copy is not stored", r.o.Name)
+}

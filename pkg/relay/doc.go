@@ -1,0 +1,2 @@
+// Package relay moves messages from one stream to another exactly once.
+package relay

@@ -1,0 +1,222 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// item is one source message in hand.
+type item struct {
+	*delivery
+	effects Effects
+	mapped  bool
+}
+
+// plan is one batch to be, and what is acknowledged after it.
+type plan struct {
+	msgs  []*nats.Msg // without the cursor
+	bytes int
+	items []*item // in source order; those relayed before come again among them
+	part  *item   // the last message, if more of it is to follow
+	next  cursor
+	once  map[string]*item // by subject
+}
+
+// moves says whether the plan needs a batch at all.
+func (p *plan) moves(from cursor) bool { return p.next.Seq != from.Seq || p.next.Sub != from.Sub }
+
+// all are its messages, the one in parts as well.
+func (p *plan) all() []*item {
+	if p.part == nil {
+		return p.items
+	}
+	return append(p.items[:len(p.items):len(p.items)], p.part)
+}
+
+// fresh are those of items that are not relayed yet.
+func (s *session) fresh(items []*item) []*item {
+	for i, it := range items {
+		if it.At.Seq > s.cur.Seq {
+			return items[i:]
+		}
+	}
+	return nil
+}
+
+// newPlan has nothing in it. What was relayed before it is settled by now.
+func (s *session) newPlan() *plan {
+	p := &plan{next: s.cur, once: map[string]*item{}}
+	p.next.Settled = s.cur.Seq
+	return p
+}
+
+// collect makes the next plan: it waits for one message, then takes what is
+// there and what comes within Linger, up to a full batch. An empty plan means
+// that the cursor has grown old.
+func (s *session) collect() (*plan, error) {
+	p := s.newPlan()
+	var full <-chan time.Time
+	for len(p.items) < s.o.MaxBatch {
+		it, err := s.take(p, full)
+		if err != nil || it == nil {
+			return p, err
+		}
+		if s.o.Linger > 0 && full == nil {
+			full = time.After(s.o.Linger)
+		}
+		if it.At.Seq <= s.cur.Seq {
+			p.items = append(p.items, it)
+			continue
+		}
+		if err := s.mapItem(it, p.next.Seq == s.cur.Seq); err != nil {
+			s.back = append([]*item{it}, s.back...)
+			if len(p.items) > 0 {
+				return p, nil // what is before it goes first
+			}
+			if err := s.failed(it, err); err != nil {
+				return nil, err
+			}
+			p = s.newPlan()
+			continue
+		}
+		if !s.place(p, it) || s.alone {
+			return p, nil
+		}
+	}
+	return p, nil
+}
+
+// take gives the next message in order; nil when a plan that has something has
+// nothing to wait for, or an idle relay's cursor is to be rewritten.
+func (s *session) take(p *plan, full <-chan time.Time) (*item, error) {
+	if len(s.back) > 0 {
+		it := s.back[0]
+		s.back = s.back[1:]
+		return it, nil
+	}
+	if len(p.items) > 0 && full == nil {
+		select {
+		case d := <-s.queue:
+			return &item{delivery: d}, context.Cause(s.ctx)
+		case <-s.ctx.Done():
+			return nil, context.Cause(s.ctx)
+		default:
+			return nil, nil
+		}
+	}
+	var old <-chan time.Time
+	if len(p.items) == 0 {
+		t := time.NewTimer(time.Until(s.cur.At.Add(s.rewrite)))
+		defer t.Stop()
+		old = t.C
+	}
+	select {
+	case d := <-s.queue:
+		return &item{delivery: d}, context.Cause(s.ctx)
+	case <-s.ctx.Done():
+		return nil, context.Cause(s.ctx)
+	case <-full:
+	case <-old:
+	}
+	return nil, nil
+}
+
+// mapItem asks Map, unless it has answered already. A head that ends one worker
+// after the other is not even shown to Map.
+func (s *session) mapItem(it *item, head bool) error {
+	if it.mapped {
+		return nil
+	}
+	if limit := 4 * s.o.MaxAttempts; head && s.cur.Starts > limit {
+		return fault.New(fault.Internal, "%d workers in a row ended at this message", limit)
+	}
+	var e Effects
+	ctx := telemetry.Extract(s.ctx, it.Header)
+	if err := s.guard(func() (err error) { e, err = s.o.Map(ctx, it.Message); return err }); err != nil {
+		return err
+	}
+	if s.cur.Head == it.At.Seq && s.cur.Sub > 0 && s.cur.Of != len(e.Msgs) {
+		return fault.New(fault.Internal, "%d effects, and %d when %d of them were stored", len(e.Msgs), s.cur.Of, s.cur.Sub)
+	}
+	for _, m := range e.Msgs {
+		m.Header.Del(nats.MsgIdHdr)
+	}
+	if o := e.Once; o != nil {
+		if o.Header == nil {
+			o.Header = nats.Header{}
+		}
+		o.Header.Del(nats.MsgIdHdr)
+		o.Header[headerExpected] = []string{"0"}
+	}
+	it.effects, it.mapped = e, true
+	return nil
+}
+
+// place adds a message's effects to the plan; false when the plan is full. A
+// message that is too much for one batch starts a plan of its own, in parts.
+func (s *session) place(p *plan, it *item) bool {
+	if o := it.effects.Once; o != nil && p.once[o.Subject] != nil {
+		it.effects = Effects{} // its twin is in this very batch
+	}
+	from := 0
+	if s.cur.Head == it.At.Seq {
+		from = s.cur.Sub
+	}
+	var msgs []*nats.Msg
+	if it.effects.Once != nil && from == 0 {
+		msgs = append(msgs, it.effects.Once)
+	}
+	msgs = append(msgs, it.effects.Msgs[min(from, len(it.effects.Msgs)):]...)
+	n, bytes := s.fit(p, msgs)
+	if n < len(msgs) && len(p.msgs) > 0 {
+		s.back = append([]*item{it}, s.back...)
+		return false
+	}
+	p.msgs, p.bytes = append(p.msgs, msgs[:n]...), p.bytes+bytes
+	if o := it.effects.Once; o != nil && from == 0 {
+		p.once[o.Subject] = it
+	}
+	if n == len(msgs) {
+		p.items = append(p.items, it)
+		p.next = advance(p.next, it.At.Seq)
+		return true
+	}
+	p.part = it
+	p.next.Head, p.next.Of, p.next.Starts = it.At.Seq, len(it.effects.Msgs), 0
+	p.next.Sub = len(it.effects.Msgs) - (len(msgs) - n)
+	return false
+}
+
+// fit is how many of msgs the plan still takes; the first one always.
+func (s *session) fit(p *plan, msgs []*nats.Msg) (n, bytes int) {
+	for _, m := range msgs {
+		size := m.Size()
+		first := len(p.msgs) == 0 && n == 0
+		if len(p.msgs)+n == s.o.MaxBatch-1 || !first && p.bytes+bytes+size > s.o.MaxBatchBytes {
+			break
+		}
+		n, bytes = n+1, bytes+size
+	}
+	return n, bytes
+}
+
+// advance is c after the message at seq is relayed whole.
+func advance(c cursor, seq uint64) cursor {
+	return cursor{Epoch: c.Epoch, Seq: seq, Settled: c.Settled, Consumer: c.Consumer}
+}
+
+// guard turns a panic of the owner's function into an error.
+func (s *session) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.o.Log.Error("the relay's owner panicked", "relay", s.o.Name, telemetry.KeyErr, v)
+			err = fault.New(fault.Internal, "panicked: %v", v)
+		}
+	}()
+	return f()
+}

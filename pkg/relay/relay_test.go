@@ -1,0 +1,108 @@
+package relay_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+const wait = 20 * time.Second
+
+// streams adds SOURCE, a work queue, and TARGET to the platform.
+func streams(s *topology.Spec) {
+	s.Streams = append(s.Streams,
+		jetstream.StreamConfig{Name: "SOURCE", Subjects: []string{"src.>"}, Retention: jetstream.WorkQueuePolicy, MaxConsumers: 100},
+		jetstream.StreamConfig{Name: "TARGET", Subjects: []string{"dst.>"}, AllowAtomicPublish: true, MaxConsumers: 100},
+	)
+	s.Buckets = append(s.Buckets, topology.RelayBucket(topology.Options{Replicas: 1}))
+}
+
+func options(b *bus.Bus) relay.Options {
+	return relay.Options{
+		Name: "copy", Bus: b, Source: "SOURCE", Target: "TARGET", Cursor: "dst.cursor",
+		Map: func(_ context.Context, m relay.Message) (relay.Effects, error) {
+			return relay.Effects{Msgs: []*nats.Msg{{Subject: "dst.m", Data: m.Data}}}, nil
+		},
+	}
+}
+
+func start(t *testing.T, o relay.Options) *relay.Relay {
+	t.Helper()
+	r, err := relay.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func put(t *testing.T, b *bus.Bus, subj string, from, to int) (last uint64) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		ack, err := b.JS.Publish(t.Context(), subj, fmt.Append(nil, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = ack.Sequence
+	}
+	return last
+}
+
+// stored are the bodies under a subject of the target, in order.
+func stored(t *testing.T, b *bus.Bus, stream, subj string) (bodies []string) {
+	t.Helper()
+	c, err := b.JS.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := c.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := info.NumPending; n > 0; n-- {
+		m, err := c.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, string(m.Data()))
+	}
+	return bodies
+}
+
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t, bustest.Spec(streams)).Bus()
+	last := put(t, b, "src.a", 0, 500)
+	r := start(t, options(b))
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	if err := r.Await(ctx, last); err != nil {
+		t.Fatal(err)
+	}
+	got := stored(t, b, "TARGET", "dst.m")
+	if len(got) != 500 {
+		t.Fatalf("%d stored", len(got))
+	}
+	for i, body := range got {
+		if body != fmt.Sprint(i) {
+			t.Fatalf("%s at %d", body, i)
+		}
+	}
+}

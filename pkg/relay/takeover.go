@@ -1,0 +1,154 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// The steps of a takeover, in their order.
+const (
+	stepPinned step = "pinned"
+	stepLoaded step = "cursor loaded"
+	stepFenced step = "cursor fenced"
+	stepCopied step = "cursor copied"
+	stepReset  step = "consumer reset"
+	stepOpened step = "opened"
+)
+
+// takeOver makes this worker the only one that can commit, and the deliveries
+// its own: first a new revision of the cursor, so that whatever another worker
+// holds or has under way is refused; then the reset, so that everything above
+// the ack floor comes again, in order.
+func (s *session) takeOver() error {
+	s.metrics.takeovers.Inc()
+	if err := s.at(s.ctx, stepPinned); err != nil {
+		return err
+	}
+	info, err := s.info()
+	if err != nil {
+		return err
+	}
+	if err := s.load(info); err != nil {
+		return err
+	}
+	if err := s.at(s.ctx, stepLoaded); err != nil {
+		return err
+	}
+	next := s.cur
+	next.Starts++
+	if err := s.write(s.ctx, &plan{next: next}); err != nil {
+		return err
+	}
+	s.purge()
+	if err := s.at(s.ctx, stepFenced); err != nil {
+		return err
+	}
+	if err := s.copy(s.ctx); err != nil {
+		return err
+	}
+	if err := s.at(s.ctx, stepCopied); err != nil {
+		return err
+	}
+	s.begin()
+	if err := s.reset(info); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "relay %s: reset its consumer", s.o.Name)
+	}
+	s.begin()
+	if err := s.at(s.ctx, stepReset); err != nil {
+		return err
+	}
+	s.o.Log.Info("relay taken over", "relay", s.o.Name, telemetry.KeySequence, s.cur.Seq, "starts", s.cur.Starts)
+	if s.o.Open != nil {
+		if err := s.guard(func() error { return s.o.Open(s.ctx, s.position()) }); err != nil {
+			return fmt.Errorf("relay %s: open: %w", s.o.Name, err)
+		}
+	}
+	return s.at(s.ctx, stepOpened)
+}
+
+// position is the last message relayed.
+func (s *session) position() event.Cursor {
+	if s.cur.Seq == 0 {
+		return event.Cursor{}
+	}
+	return event.Cursor{Epoch: s.cur.Epoch, Seq: s.cur.Seq}
+}
+
+// load reads cursor and copy. Without a cursor in the target, which forgets by
+// age, the relay stands where the copy says, or where the last acknowledgement
+// was if that is further.
+func (s *session) load(info *jetstream.ConsumerInfo) (err error) {
+	if s.cur, s.revision, err = s.loadCursor(s.ctx); err != nil {
+		return err
+	}
+	stored, revision, err := s.loadCopy(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.copied = revision
+	if s.revision == 0 {
+		if s.cur = stored; revision == 0 {
+			s.cur.Epoch = s.epoch
+		}
+		if floor := info.AckFloor.Stream; s.cur.Epoch == s.epoch && floor > s.cur.Seq {
+			s.cur = cursor{Epoch: s.epoch, Seq: floor, Settled: floor, Consumer: info.Created}
+		}
+		if revision > 0 {
+			s.o.Log.Warn("the cursor was missing in the target", "relay", s.o.Name, telemetry.KeySequence, s.cur.Seq)
+		}
+	}
+	s.relayed.Store(s.cur.Seq)
+	return s.fits(s.cur)
+}
+
+// reset brings back what is not acknowledged. A work queue goes back to its ack
+// floor and never past it: that would strand messages. Other streams go back no
+// further than the cursor allows, and forward only with a durable that was made
+// anew, which has forgotten all acknowledgements: then Settled is the floor.
+func (s *session) reset(info *jetstream.ConsumerInfo) (err error) {
+	switch {
+	case !s.limits:
+		_, err = s.source.ResetConsumer(s.ctx, s.o.Name)
+	case info.Created.Equal(s.cur.Consumer):
+		_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, min(info.AckFloor.Stream, s.cur.Seq)+1)
+	default:
+		_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, s.cur.Settled+1)
+	}
+	s.cur.Consumer = info.Created
+	return err
+}
+
+// purge removes all older cursors: a worker may have died before it did.
+func (s *session) purge() {
+	if s.rollup {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+	defer cancel()
+	if err := s.target.Purge(ctx, jetstream.WithPurgeSubject(s.o.Cursor), jetstream.WithPurgeSequence(s.revision)); err != nil {
+		s.o.Log.Debug("older cursors not removed", "relay", s.o.Name, telemetry.Err(err))
+	}
+}
+
+// refresh rewrites a cursor that has become old while nobody worked: a target
+// that forgets by age must not forget it. A worker writes its own, earlier.
+func (s *session) refresh() {
+	c, revision, err := s.loadCursor(s.ctx)
+	if err == nil && revision > 0 && time.Since(c.At) > s.rewrite*5/4 {
+		s.cur, s.revision = c, revision
+		if err = s.write(s.ctx, &plan{next: c}); err == nil {
+			s.purge()
+		}
+	}
+	if err != nil && !errors.Is(err, errConflict) {
+		s.o.Log.Warn("cursor not rewritten", "relay", s.o.Name, telemetry.Err(err))
+	}
+}
