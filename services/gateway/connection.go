@@ -52,7 +52,7 @@ type connection struct {
 	writing bool // a flush goroutine exists
 	closing fault.Code
 	dead    bool
-	room    chan struct{} // a catch-up waits here for the queue to shrink
+	room    chan struct{} // closes when the queue has shrunk to a quarter, or the connection ends
 
 	holding    bool // live items go to held until catch-up is done
 	held       []*item
@@ -208,27 +208,43 @@ func (c *connection) written(size int, err error) {
 		c.out.abort()
 	}
 	c.waiting = max(c.waiting-size, 0)
-	if c.room != nil && (c.dead || c.waiting <= c.limit/4) {
-		close(c.room)
-		c.room = nil
+	if c.dead || c.waiting <= c.limit/4 {
+		c.makeRoom()
 	}
 }
 
 // push queues what catch-up or an answer needs to send, waiting until there is
 // room: a slow client slows its own catch-up down and nothing else.
 func (c *connection) push(ctx context.Context, it *item) error {
+	return c.when(ctx,
+		func() bool { return policy(c.waiting, len(it.body), c.limit) == accept },
+		func() { c.put(it) })
+}
+
+// settle waits until the queue is at most a quarter full, so that the connection
+// goes live with half of its queue free.
+func (c *connection) settle(ctx context.Context) error {
+	return c.when(ctx, func() bool { return c.waiting <= c.limit/4 }, func() {})
+}
+
+// when waits, as the queue is written, until ready says yes, and then does it, all
+// under mu.
+func (c *connection) when(ctx context.Context, ready func() bool, do func()) error {
 	for {
 		c.mu.Lock()
 		if c.dead || c.closing != "" {
 			c.mu.Unlock()
 			return errClosed
 		}
-		if policy(c.waiting, len(it.body), c.limit) == accept {
-			c.put(it)
+		if ready() {
+			do()
 			c.mu.Unlock()
 			return nil
 		}
-		room := c.awaitRoom()
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room := c.room
 		c.mu.Unlock()
 		select {
 		case <-room:
@@ -237,6 +253,9 @@ func (c *connection) push(ctx context.Context, it *item) error {
 		}
 	}
 }
+
+// errClosed ends whatever was being sent to a connection that has ended.
+var errClosed = fault.New(fault.Unavailable, "the connection is closed")
 
 // hold keeps a live item back until catch-up has passed everything older. When
 // held is full, at a quarter of what the queue may hold, it is dropped whole, and
@@ -252,41 +271,6 @@ func (c *connection) hold(it *item) {
 	c.held = append(c.held, it)
 	c.heldBytes += len(it.body)
 }
-
-// settle waits until the queue is at most a quarter full, so that the connection
-// goes live with half of its queue free.
-func (c *connection) settle(ctx context.Context) error {
-	for {
-		c.mu.Lock()
-		if c.dead || c.closing != "" {
-			c.mu.Unlock()
-			return errClosed
-		}
-		if c.waiting <= c.limit/4 {
-			c.mu.Unlock()
-			return nil
-		}
-		room := c.awaitRoom()
-		c.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// awaitRoom is a channel that closes when the queue has shrunk to a quarter of
-// its limit, or the connection ends. Under mu.
-func (c *connection) awaitRoom() <-chan struct{} {
-	if c.room == nil {
-		c.room = make(chan struct{})
-	}
-	return c.room
-}
-
-// errClosed ends whatever was being sent to a connection that has ended.
-var errClosed = fault.New(fault.Unavailable, "the connection is closed")
 
 // startHolding makes live items wait. The hub calls it under its lock, in the
 // same step in which it begins to route to c.
@@ -313,6 +297,14 @@ func (c *connection) stopHolding() bool {
 	return true
 }
 
+// makeRoom wakes who waits for the queue to shrink. Under mu.
+func (c *connection) makeRoom() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+}
+
 // shut ends the connection with a code after what waits has been written.
 func (c *connection) shut(code fault.Code) {
 	c.mu.Lock()
@@ -323,10 +315,7 @@ func (c *connection) shut(code fault.Code) {
 func (c *connection) close(code fault.Code) {
 	if c.closing == "" && !c.dead {
 		c.closing = code
-		if c.room != nil {
-			close(c.room)
-			c.room = nil
-		}
+		c.makeRoom()
 		c.wake()
 	}
 }
@@ -344,10 +333,7 @@ func (c *connection) kill() {
 	defer c.mu.Unlock()
 	if !c.dead {
 		c.dead, c.queue, c.held = true, nil, nil
-		if c.room != nil {
-			close(c.room)
-			c.room = nil
-		}
+		c.makeRoom()
 		c.out.abort()
 	}
 }
