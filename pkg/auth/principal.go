@@ -22,6 +22,10 @@ type Principal struct {
 	Expires time.Time
 }
 
+// Key is the caller's identity as one text, "issuer subject", the same for all
+// of its tokens: limits and logs go by it.
+func (p *Principal) Key() string { return p.Issuer + " " + p.Subject }
+
 // Request is a question to Decide.
 type Request struct {
 	Action Action

@@ -28,6 +28,10 @@ const (
 	TokenMissing Code = "token_missing" // no credentials where they are required
 	TokenInvalid Code = "token_invalid" // the token is malformed, forged or not for us
 	TokenExpired Code = "token_expired" // the token was valid and its time is over
+	TokenRevoked Code = "token_revoked" // the token was valid and has been taken back
+
+	SignatureInvalid Code = "signature_invalid" // the signature of the request is malformed, forged, out of time or for another request
+	NonceReplayed    Code = "nonce_replayed"    // a signed request came a second time
 
 	// forbidden: we know the caller, and may not.
 	TenantForbidden Code = "tenant_forbidden" // the tenant is not among the token's
@@ -50,6 +54,7 @@ const (
 	// exhausted: a limit was reached.
 	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
 	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection
+	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
 
 	// unavailable: try again.
 	Unavailable   Code = "unavailable"    // something we need does not answer
@@ -95,6 +100,10 @@ var table = map[Code]row{
 	TokenMissing: {Unauthenticated, 0, 4530},
 	TokenInvalid: {Unauthenticated, 0, 4531},
 	TokenExpired: {Unauthenticated, 0, 4532},
+	TokenRevoked: {Unauthenticated, 0, 4533},
+
+	SignatureInvalid: {Unauthenticated, 0, 4534},
+	NonceReplayed:    {Unauthenticated, 0, 4535},
 
 	TenantForbidden: {Forbidden, 0, 4540},
 	GrantMissing:    {Forbidden, 0, 4541},
@@ -111,6 +120,7 @@ var table = map[Code]row{
 	CursorGone: {Gone, 0, 4570},
 
 	TooManySubscriptions: {Exhausted, 0, 4580},
+	RateLimited:          {Exhausted, 0, 4581},
 	SlowConsumer:         {Exhausted, 0, 4000},
 
 	Unavailable:   {Down, 0, 4010},
