@@ -21,7 +21,8 @@ type Env struct {
 	Bus           *bus.Bus             // connected, topology ensured
 	Registry      *prometheus.Registry // of the process
 	Tracer        trace.Tracer
-	Verifier      auth.Verifier
+	Verifier      auth.Verifier  // the Guard, for those who only take tokens
+	Guard         *auth.Guard    // says who is calling
 	Mux           *http.ServeMux // for the service's routes; served once all parts are ready
 	MaxEventBytes int            // largest data of one event
 }

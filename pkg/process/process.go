@@ -46,7 +46,8 @@ type Process struct {
 
 	// Made while starting, each before the parts that use it.
 	tracing     *telemetry.Tracing
-	tokens      *auth.HS256
+	tokens      auth.Verifier
+	guard       *auth.Guard
 	embedded    *Embedded
 	bus         *bus.Bus
 	admin, http *api.Server
@@ -100,6 +101,7 @@ func (p *Process) parts() []run.Part {
 	parts = append(parts,
 		run.Part{Name: "bus"}.Open(p.openBus),
 		run.Part{Name: "topology"}.Open(p.openTopology),
+		run.Part{Name: "guard"}.Open(p.openGuard),
 		run.Part{Name: "http", New: p.newHTTP})
 	for _, part := range p.o.Parts {
 		parts = append(parts, run.Part{Name: part.Name, New: func(context.Context) (run.Service, error) {
@@ -113,7 +115,7 @@ func (p *Process) newService(part Part) (run.Service, error) {
 	s, err := part.New(Env{
 		Name: part.Name, Version: Version(), Log: p.log.With(telemetry.KeyPart, part.Name),
 		Bus: p.bus, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/" + part.Name),
-		Verifier: p.tokens, Mux: p.mux, MaxEventBytes: p.o.Config.Events.MaxBytes,
+		Verifier: p.guard, Guard: p.guard, Mux: p.mux, MaxEventBytes: p.o.Config.Events.MaxBytes,
 	})
 	if err != nil {
 		return nil, err

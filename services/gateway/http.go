@@ -171,11 +171,7 @@ func notStored(err error) error {
 
 // authenticateHeader verifies the token of a request that can carry a header.
 func (s *Service) authenticateHeader(r *http.Request) (*auth.Principal, error) {
-	token, err := auth.FromRequest(r, false)
-	if err != nil {
-		return nil, err
-	}
-	return s.verifier.Verify(r.Context(), token)
+	return s.guard.HTTP(r, nil, false)
 }
 
 // isBatch says whether a request claims to be in batch mode.

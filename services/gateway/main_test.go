@@ -72,7 +72,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	}
 	o := Options{Config: Default(), Env: process.Env{
 		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Tracer: noop.NewTracerProvider().Tracer(""),
-		Verifier: tokens, Mux: http.NewServeMux(), MaxEventBytes: 1 << 20,
+		Guard: auth.NewGuard(auth.GuardOptions{Tokens: tokens}), Mux: http.NewServeMux(), MaxEventBytes: 1 << 20,
 	}}
 	var servers []bustest.Option
 	for _, f := range options {

@@ -33,7 +33,7 @@ type Service struct {
 	config   Config
 	out      *slog.Logger
 	js       jetstream.JetStream
-	verifier auth.Verifier
+	guard    *auth.Guard
 	trace    trace.Tracer
 	stats    *metrics
 	maxEvent int
@@ -56,7 +56,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, verifier: o.Env.Verifier, trace: o.Env.Tracer,
+		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, trace: o.Env.Tracer,
 		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
 		hub: newHub(), log: newLogReads(o.Env.Bus.NC, o.Config.LogReads), wheel: newWheel(o.Config.PingEvery),
 		ready: make(chan struct{}),

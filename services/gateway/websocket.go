@@ -209,9 +209,5 @@ func (o *webSocketSink) abort() { _ = o.socket.Close() }
 // authenticate reads and verifies the request's token, from its header or its
 // query: browsers cannot set headers on WebSockets and event streams.
 func (s *Service) authenticate(r *http.Request) (*auth.Principal, error) {
-	token, err := auth.FromRequest(r, true)
-	if err != nil {
-		return nil, err
-	}
-	return s.verifier.Verify(r.Context(), token)
+	return s.guard.HTTP(r, nil, true)
 }
