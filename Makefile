@@ -31,6 +31,8 @@ SOURCES  = $(shell git ls-files --cached --others --exclude-standard -- '*.go' '
 RACE      = $(shell if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then echo -race; fi)
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
+ROUNDS    ?= 100
+SEED      ?=
 
 ##@ Run
 .PHONY: help run build
@@ -48,12 +50,15 @@ build: ## Build every program into bin/
 test e2e: export BELFRY_TREE = $(shell { git rev-parse HEAD; git status --porcelain; git diff HEAD; } 2>/dev/null | git hash-object --stdin)
 
 ##@ Prove
-.PHONY: test e2e bench fuzz slow clients vuln
+.PHONY: test e2e chaos bench fuzz slow clients vuln
 test: ## Test every module (with the race detector if there is a C compiler)
 	go test $(RACE) -timeout 15m $(TESTFLAGS) $(PACKAGES)
 
 e2e: ## Test whole journeys only: one process, and processes on a cluster
 	go test $(RACE) -count 1 -timeout 15m $(TESTFLAGS) ./tests/e2e/...
+
+chaos: ## Kill and freeze processes ROUNDS (100) times, and count (SEED=7 repeats the choices)
+	BELFRY_CHAOS_ROUNDS=$(ROUNDS) BELFRY_CHAOS_SEED=$(SEED) go test $(RACE) -count 1 -timeout 60m -v $(TESTFLAGS) ./tests/chaos
 
 bench: build ## Measure, each figure beside its reference (ARGS="-only fanout -n 5000")
 	go run ./tests/load $(ARGS)

@@ -1,0 +1,168 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+)
+
+const defaultRounds = 5
+
+// setting reads a number from the environment.
+func setting(t *testing.T, name string, or uint64) uint64 {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return or
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// round is what one of them did, and when.
+type round struct {
+	name       string
+	from, till time.Time // from the blow until all is well
+}
+
+// TestEveryEffectOnceInOrder is the kill test of the relay.
+func TestEveryEffectOnceInOrder(t *testing.T) {
+	rounds := setting(t, "BELFRY_CHAOS_ROUNDS", defaultRounds)
+	seed := setting(t, "BELFRY_CHAOS_SEED", rand.Uint64N(1_000_000))
+	sayf(t, "%d rounds, BELFRY_CHAOS_SEED=%d", rounds, seed)
+	c := &chaos{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 0))}
+	c.publisher = startPublisher(t, c.bus.JS)
+	c.settled() // both have begun
+	var done []round
+	for i := range rounds {
+		name, blow := c.next()
+		c.wait(time.Duration(c.random.IntN(500)) * time.Millisecond)
+		r := round{from: time.Now()}
+		r.name = name + ", " + blow()
+		c.settled()
+		r.till = time.Now()
+		done = append(done, r)
+		sayf(t, "round %d: %s: well after %s", i+1, r.name, r.till.Sub(r.from).Round(time.Millisecond))
+		if t.Failed() {
+			return
+		}
+	}
+	c.publisher.end()
+	published, last := c.publisher.soFar()
+	c.relayed(last)
+	c.count(published, done)
+	for _, p := range c.workers {
+		if code := p.stop(); code != 0 {
+			t.Errorf("%s: exit code %d after SIGTERM", p.name, code)
+		}
+	}
+}
+
+// sayf tells the test's log and standard output, which shows while it runs.
+func sayf(t *testing.T, format string, args ...any) {
+	t.Helper()
+	t.Logf(format, args...)
+	if !testing.Verbose() {
+		fmt.Fprintf(os.Stdout, "chaos: "+format+"\n", args...)
+	}
+}
+
+// chaos deals the blows.
+type chaos struct {
+	*world
+	publisher *publisher
+	random    *rand.Rand
+	bag       []int
+}
+
+// next draws a blow from a bag of one of each kind, so that few rounds have all.
+func (c *chaos) next() (name string, blow func() string) {
+	blows := []struct {
+		name string
+		blow func() string
+	}{
+		{"kill -9 of the active worker", c.killWorker},
+		{"kill -9 of the source's leader", func() string { return c.killLeader(source) }},
+		{"kill -9 of the target's leader", func() string { return c.killLeader([]string{target, box}[c.random.IntN(2)]) }},
+		{"freeze of the active worker", c.freezeWorker},
+	}
+	if len(c.bag) == 0 {
+		c.bag = c.random.Perm(len(blows))
+	}
+	b := blows[c.bag[0]]
+	c.bag = c.bag[1:]
+	return b.name, b.blow
+}
+
+// victim is the worker of a random relay.
+func (c *chaos) victim() (relay string, p *process) {
+	relay = []string{"partition-0", "partition-1", "box"}[c.random.IntN(partitions+1)]
+	return relay, c.worker(relay)
+}
+
+// killWorker ends a worker; its successor stands by from then on.
+func (c *chaos) killWorker() string {
+	relay, p := c.victim()
+	p.kill()
+	c.wait(time.Duration(c.random.IntN(1000)) * time.Millisecond)
+	p.start()
+	return relay + " on " + p.name
+}
+
+// killLeader ends a node and starts it again with what it had stored.
+func (c *chaos) killLeader(stream string) string {
+	p := c.leader(stream)
+	p.kill()
+	c.wait(time.Duration(c.random.IntN(2000)) * time.Millisecond)
+	p.start()
+	return stream + " on " + p.name
+}
+
+// freezeWorker makes a zombie: it sleeps longer than the pin, AckWait and every
+// request, one time in four also longer than the server keeps a batch open, and
+// then goes on as if nothing had been.
+func (c *chaos) freezeWorker() string {
+	const requests, openBatch = 5 * time.Second, 10 * time.Second
+	relay, p := c.victim()
+	asleep := requests + time.Duration(300+c.random.IntN(700))*time.Millisecond
+	if c.random.IntN(4) == 0 {
+		asleep += openBatch - requests
+	}
+	p.signal(syscall.SIGSTOP)
+	c.wait(asleep)
+	p.signal(syscall.SIGCONT)
+	return fmt.Sprintf("%s on %s for %s", relay, p.name, asleep)
+}
+
+// wait lets the others go on.
+func (c *chaos) wait(d time.Duration) {
+	c.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-c.t.Context().Done():
+		c.t.Fatal("test over")
+	}
+}
+
+// settled waits until the cluster is whole and an event of each partition that
+// was published after this call has gone all the way.
+func (c *chaos) settled() {
+	c.t.Helper()
+	c.healed()
+	before, _ := c.publisher.soFar()
+	bustest.Eventually(c.t, patience, "the publisher goes on", func() bool {
+		n, _ := c.publisher.soFar()
+		return n > before+3*partitions
+	})
+	_, last := c.publisher.soFar()
+	c.relayed(last)
+}

@@ -1,0 +1,17 @@
+// Package chaos kills processes and counts. Three NATS servers (bin/belfry nats)
+// and two workers run beside a publisher that never stops; each round ends, or
+// freezes and wakes, one of them at a random moment. At the end every event must
+// have had its effects once, in order:
+//
+//	publisher ──▶ CHAOS (work queue, two partitions) ──relays──▶ EVENTS ──relay──▶ BOX
+//
+// The first relays write into a stream that forbids rollup and read one that
+// forgets what is acknowledged, as the object events do; the second reads a log
+// and writes where rollup is allowed, as the mailboxes do.
+//
+//	make test                                five rounds
+//	make chaos                               a hundred
+//	BELFRY_CHAOS_ROUNDS=20 BELFRY_CHAOS_SEED=7 go test -v ./tests/chaos
+//
+// A seed repeats the choices, not the race between the processes.
+package chaos
