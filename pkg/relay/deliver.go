@@ -48,7 +48,7 @@ func (s *session) deliver() (err error) {
 		jetstream.PullPriorityGroup(group),
 		jetstream.PullMaxMessages(s.o.Prefetch),
 		jetstream.PullExpiry(expiry),
-		jetstream.PullHeartbeat(expiry/2),
+		jetstream.PullHeartbeat(min(expiry/2, 5*time.Second)),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
 	if err != nil {

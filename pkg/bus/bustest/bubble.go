@@ -4,8 +4,6 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
-
-	"github.com/nats-io/nats-server/v2/server/ats"
 )
 
 // Bubble runs f in a synctest bubble that a server may run in: Start it there,
@@ -18,13 +16,13 @@ import (
 // and after.
 func Bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
-	// The server's clock has one goroutine per process; started inside, it would
-	// keep the bubble from ever ending.
-	ats.Register()
-	defer ats.Unregister()
+	defer ownClock()()
 	emptyPools()
 	defer emptyPools()
-	synctest.Test(t, f)
+	synctest.Test(t, func(t *testing.T) {
+		tick(t)
+		f(t)
+	})
 }
 
 // emptyPools drops what every sync.Pool holds: the first collection makes it
