@@ -13,9 +13,9 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
-// Call is what the audit log may know of a call. It has no place for a token, a
+// Entry is what the audit log may know of a call. It has no place for a token, a
 // payload or a query, so that none can get in.
-type Call struct {
+type Entry struct {
 	Who    string     // auth.Principal.Key; "" = nobody we know
 	Token  string     // id of the token (jti), which is no secret
 	What   string     // route "POST /v1/events", subject "svc.mailbox.Peek", or action "subscribe"
@@ -25,13 +25,8 @@ type Call struct {
 	Remote string     // host that it came from, "" = NATS, which does not tell
 }
 
-// Auditor is told of calls that have ended, and decides which to record.
-type Auditor interface {
-	Audit(ctx context.Context, c Call)
-}
-
 // Of fills in who calls.
-func (c Call) Of(p *auth.Principal) Call {
+func (c Entry) Of(p *auth.Principal) Entry {
 	if p != nil && p.Subject != "" {
 		c.Who, c.Token = p.Key(), p.TokenID
 		if c.Tenant == "" && len(p.Tenants) == 1 {
@@ -68,23 +63,20 @@ func NewAuditLog(w io.Writer) *AuditLog {
 	return &AuditLog{log: slog.New(h).With("audit", true)}
 }
 
-// Audit implements Auditor.
-func (a *AuditLog) Audit(ctx context.Context, c Call) {
+// Record writes an entry, if it is one of a refused or administrative call.
+func (a *AuditLog) Record(ctx context.Context, c Entry) {
 	if a == nil || !c.Admin && (c.Code == "" || !refusal(c.Code)) {
 		return
 	}
-	message, outcome := "administrative call", string(c.Code)
-	if c.Code != "" && refusal(c.Code) {
-		message = "refused"
+	outcome := "ok"
+	if c.Code != "" {
+		outcome = string(c.Code)
 	}
-	if c.Code == "" {
-		outcome = "ok"
-	}
-	a.log.InfoContext(ctx, message, "who", c.Who, "token_id", c.Token, "what", c.What,
+	a.log.InfoContext(ctx, "call", "who", c.Who, "token_id", c.Token, "what", c.What,
 		"tenant", c.Tenant, "outcome", outcome, "remote", c.Remote)
 }
 
-// pending is the Call of an HTTP request while it is served. Handlers fill it in
+// pending is the Entry of an HTTP request while it is served. Handlers fill it in
 // through the context; Wrap hands it over at the end.
 type pending struct {
 	who   atomic.Pointer[auth.Principal]
@@ -125,7 +117,7 @@ func Refused(ctx context.Context, code fault.Code) {
 
 // Audited records what becomes of the requests that next serves. It stands
 // outside of the mux: the route is known when next returns.
-func Audited(a Auditor, next http.Handler) http.Handler {
+func Audited(a *AuditLog, next http.Handler) http.Handler {
 	if a == nil {
 		return next
 	}
@@ -133,14 +125,14 @@ func Audited(a Auditor, next http.Handler) http.Handler {
 		c := &pending{}
 		r = r.WithContext(context.WithValue(r.Context(), pendingKey{}, c))
 		defer func() {
-			call := Call{What: r.Pattern, Admin: c.admin.Load(), Remote: remoteHost(r)}.Of(c.who.Load())
+			call := Entry{What: r.Pattern, Admin: c.admin.Load(), Remote: remoteHost(r)}.Of(c.who.Load())
 			if call.What == "" {
 				call.What = r.Method // an unknown path may hold anything
 			}
 			if code := c.code.Load(); code != nil {
 				call.Code = *code
 			}
-			a.Audit(r.Context(), call)
+			a.Record(r.Context(), call)
 		}()
 		next.ServeHTTP(w, r)
 	})

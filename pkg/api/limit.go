@@ -13,12 +13,6 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
-// Limiter says whether a verified caller may make one more call, which counts
-// as cost calls. Code rate_limited, with details["retry_after"] in seconds.
-type Limiter interface {
-	Allow(p *auth.Principal, cost int) error
-}
-
 // LimitConfig is how often callers may call; an operator's settings. 0 calls per
 // second is no limit, which is the default: nobody but the operator knows which
 // callers are people and which are servers that bring a day's events at night.
@@ -49,8 +43,8 @@ func (c LimitConfig) Validate() error {
 }
 
 // Limits counts calls per caller and per tenant, in this process: behind two
-// replicas a caller may make up to twice as many. It implements Limiter; a nil
-// *Limits allows everything. Safe for concurrent use.
+// replicas a caller may make up to twice as many. A nil *Limits allows
+// everything. Safe for concurrent use.
 type Limits struct {
 	principals, tenants *buckets
 	now                 func() time.Time
@@ -91,7 +85,8 @@ func NewLimits(c LimitConfig, registry prometheus.Registerer, now func() time.Ti
 
 // Allow counts a call of cost against the caller and, if its token has one
 // tenant only, against that tenant. A call that names one of several is counted
-// by AllowTenant once the tenant is known. What is refused is not counted.
+// by AllowTenant once the tenant is known. What is refused is not counted. Code
+// rate_limited, with details["retry_after"] in seconds, rounded up.
 func (l *Limits) Allow(p *auth.Principal, cost int) error {
 	if l == nil || p == nil {
 		return nil

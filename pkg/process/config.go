@@ -14,13 +14,15 @@ import (
 // Config is what an operator may set for any Belfry process; services add keys of
 // their own.
 type Config struct {
-	HTTP        string `config:"http.addr" flag:"http" usage:"address to serve HTTP on"`
-	HTTPTLSCert string `config:"http.tls_cert" usage:"PEM file of the certificate; with http.tls_key, serve HTTPS"`
-	HTTPTLSKey  string `config:"http.tls_key" usage:"PEM file of its key"`
+	HTTP         string `config:"http.addr" flag:"http" usage:"address to serve HTTP on"`
+	HTTPTLSCert  string `config:"http.tls_cert" usage:"PEM file of the certificate; with http.tls_key, serve HTTPS"`
+	HTTPTLSKey   string `config:"http.tls_key" usage:"PEM file of its key"`
+	HTTPClientCA string `config:"http.tls_client_ca" usage:"PEM file of authorities; only clients with a certificate of theirs are served"`
 
-	Admin        string `config:"admin.addr" flag:"admin" usage:"address for health, metrics and profiles; empty = none"`
-	AdminTLSCert string `config:"admin.tls_cert" usage:"PEM file of the certificate of the admin address"`
-	AdminTLSKey  string `config:"admin.tls_key" usage:"PEM file of its key"`
+	Admin         string `config:"admin.addr" flag:"admin" usage:"address for health, metrics and profiles; empty = none"`
+	AdminTLSCert  string `config:"admin.tls_cert" usage:"PEM file of the certificate of the admin address"`
+	AdminTLSKey   string `config:"admin.tls_key" usage:"PEM file of its key"`
+	AdminClientCA string `config:"admin.tls_client_ca" usage:"PEM file of authorities, as http.tls_client_ca"`
 
 	DataDir string `config:"data_dir" flag:"data-dir" usage:"directory of the embedded NATS server and the token secret"`
 
@@ -37,10 +39,11 @@ type Config struct {
 
 // NATS is where events live: a server inside the process, or a cluster by URL.
 type NATS struct {
-	Addr    string `config:"nats.addr" flag:"nats" usage:"address of the embedded NATS server; empty = no listener"`
-	Sync    string `config:"nats.sync" flag:"sync" usage:"when the embedded server syncs to disk: 2m, or always"`
-	TLSCert string `config:"nats.server_tls_cert" usage:"PEM file of the embedded server's certificate"`
-	TLSKey  string `config:"nats.server_tls_key" usage:"PEM file of its key"`
+	Addr     string `config:"nats.addr" flag:"nats" usage:"address of the embedded NATS server; empty = no listener"`
+	Sync     string `config:"nats.sync" flag:"sync" usage:"when the embedded server syncs to disk: 2m, or always"`
+	TLSCert  string `config:"nats.server_tls_cert" usage:"PEM file of the embedded server's certificate"`
+	TLSKey   string `config:"nats.server_tls_key" usage:"PEM file of its key"`
+	ClientCA string `config:"nats.server_tls_client_ca" usage:"PEM file of authorities; only NATS clients with a certificate of theirs may connect"`
 
 	URL          string `config:"nats.url" flag:"nats-url" usage:"NATS servers to use, separated by commas; empty = embedded"`
 	User         string `config:"nats.user" flag:"nats-user" usage:"user at nats.url"`

@@ -49,7 +49,7 @@ func (p *Process) openGuard(context.Context) (closer, error) {
 
 func (p *Process) newAdmin(context.Context) (run.Service, error) {
 	c := p.o.Config
-	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey)
+	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey, c.AdminClientCA, p.log)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (p *Process) newAdmin(context.Context) (run.Service, error) {
 
 func (p *Process) newHTTP(context.Context) (run.Service, error) {
 	c := p.o.Config
-	tls, err := api.LoadTLS("http", c.HTTPTLSCert, c.HTTPTLSKey)
+	tls, err := api.LoadTLS("http", c.HTTPTLSCert, c.HTTPTLSKey, c.HTTPClientCA, p.log)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,15 @@ func askReady(ctx context.Context, c process.Config) (telemetry.State, error) {
 		scheme = "https://"
 		// The certificate is for the name others use; this is the machine asking
 		// itself, and it sends no secret.
-		client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
+		config := &tls.Config{InsecureSkipVerify: true}
+		if c.AdminClientCA != "" { // we are asked for one, too: the only one there is
+			own, err := tls.LoadX509KeyPair(c.AdminTLSCert, c.AdminTLSKey)
+			if err != nil {
+				return state, fault.Wrap(fault.InvalidConfig, err, "admin.tls_cert: %s", err).With("field", "admin.tls_cert")
+			}
+			config.Certificates = []tls.Certificate{own}
+		}
+		client.Transport = &http.Transport{TLSClientConfig: config}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+c.Admin+"/readyz", nil)
 	if err != nil {

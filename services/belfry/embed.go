@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
+	"github.com/belfry-events/belfry/pkg/certs"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
 )
@@ -36,7 +37,7 @@ func embedded(ctx context.Context, c process.Config, log *slog.Logger) (*process
 func embedOptions(c process.Config, log *slog.Logger) (embed.Options, error) {
 	o := embed.Options{
 		DataDir: c.DataDir, SyncAlways: c.NATS.Sync == "always", MaxEventBytes: c.Events.MaxBytes,
-		TLS: embed.TLS{Cert: c.NATS.TLSCert, Key: c.NATS.TLSKey}, Log: log,
+		TLS: certs.FilesOf("nats.server_tls", c.NATS.TLSCert, c.NATS.TLSKey, c.NATS.ClientCA), Log: log,
 	}
 	if c.NATS.Addr == "" {
 		o.NoListen = true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
+	"github.com/belfry-events/belfry/pkg/certs"
 	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/process"
 	"github.com/belfry-events/belfry/pkg/run"
@@ -22,6 +23,9 @@ type node struct {
 	Cluster string   `config:"cluster.name" flag:"cluster-name" usage:"name of the cluster; empty = a single server"`
 	Listen  string   `config:"cluster.listen" flag:"cluster-listen" usage:"address for the other nodes"`
 	Routes  []string `config:"cluster.routes" flag:"routes" usage:"host:port of the nodes' cluster addresses, separated by commas"`
+	TLSCert string   `config:"cluster.tls_cert" usage:"PEM file of this node's certificate for the other nodes"`
+	TLSKey  string   `config:"cluster.tls_key" usage:"PEM file of its key"`
+	TLSCA   string   `config:"cluster.tls_ca" usage:"PEM file of the authorities that the nodes' certificates are of"`
 }
 
 func newNATS(std stdio) *cobra.Command {
@@ -64,7 +68,7 @@ func (n *node) run(ctx context.Context, c process.Config, log *slog.Logger, std 
 		return err
 	}
 	health := telemetry.NewHealth()
-	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey)
+	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey, c.AdminClientCA, log)
 	if err != nil {
 		return err
 	}
@@ -98,7 +102,10 @@ func (n *node) options(c process.Config, log *slog.Logger) (embed.Options, error
 	if o.ServicePassword, err = c.NATS.ServicePassword(); err != nil || n.Cluster == "" {
 		return o, err
 	}
-	o.Cluster = embed.Cluster{Name: n.Cluster, Routes: n.Routes}
+	o.Cluster = embed.Cluster{Name: n.Cluster, Routes: n.Routes, TLS: certs.Files{
+		Cert: n.TLSCert, Key: n.TLSKey, CA: n.TLSCA,
+		CertKey: "cluster.tls_cert", KeyKey: "cluster.tls_key", CAKey: "cluster.tls_ca",
+	}}
 	o.Cluster.Host, o.Cluster.Port, err = hostPort("cluster.listen", n.Listen)
 	return o, err
 }

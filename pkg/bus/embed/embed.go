@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/belfry-events/belfry/pkg/certs"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -20,10 +21,10 @@ import (
 type Options struct {
 	DataDir string // holds streams, the service password and a lock; made if missing
 
-	Host     string // default 127.0.0.1
-	Port     int    // default 4222; -1 = any free port
-	NoListen bool   // only in-process connections
-	TLS      TLS    // of the listener for clients
+	Host     string      // default 127.0.0.1
+	Port     int         // default 4222; -1 = any free port
+	NoListen bool        // only in-process connections
+	TLS      certs.Files // of the listener for clients
 
 	ServerName string // default "belfry"; in a cluster every node needs its own
 	Cluster    Cluster
@@ -35,20 +36,14 @@ type Options struct {
 	Log *slog.Logger // default: discards
 }
 
-// TLS are the files of the client listener. All empty: no TLS.
-type TLS struct {
-	Cert string // PEM of the server's certificate
-	Key  string // PEM of its key
-	CA   string // PEM of authorities; set, clients must show a certificate of theirs
-}
-
 // Cluster makes the server one node of several. All nodes need the same Name
 // and the same ServicePassword, which also protects the routes between them.
 type Cluster struct {
-	Name   string   // empty: no cluster
-	Host   string   // default 127.0.0.1
-	Port   int      // where other nodes connect; -1 = any free port
-	Routes []string // host:port of the nodes' cluster ports, own one included or not
+	Name   string      // empty: no cluster
+	Host   string      // default 127.0.0.1
+	Port   int         // where other nodes connect; -1 = any free port
+	Routes []string    // host:port of the nodes' cluster ports, own one included or not
+	TLS    certs.Files // between the nodes, both ways; CA is needed
 }
 
 // Server is a running NATS server.

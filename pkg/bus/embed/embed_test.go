@@ -13,6 +13,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
+	"github.com/belfry-events/belfry/pkg/certs"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -93,8 +94,8 @@ func TestSettingsAreChecked(t *testing.T) {
 	dir := t.TempDir()
 	for name, o := range map[string]embed.Options{
 		"no directory":  {},
-		"half of TLS":   {DataDir: dir, TLS: embed.TLS{Cert: "x"}},
-		"no such files": {DataDir: dir, Port: -1, TLS: embed.TLS{Cert: "/none", Key: "/none"}},
+		"half of TLS":   {DataDir: dir, TLS: certs.Files{Cert: "x"}},
+		"no such files": {DataDir: dir, Port: -1, TLS: certs.Files{Cert: "/none", Key: "/none"}},
 		"size":          {DataDir: dir, MaxEventBytes: 1 << 30},
 		"no name":       {DataDir: dir, ServicePassword: "x", Cluster: embed.Cluster{Name: "c"}},
 		"no password":   {DataDir: dir, ServerName: "a", Cluster: embed.Cluster{Name: "c"}},

@@ -62,10 +62,6 @@ func (o Options) validate() error {
 		return invalid("data_dir", "must not be empty")
 	case o.MaxEventBytes < 0 || o.MaxEventBytes > maxEventBytes:
 		return invalid("max_event_bytes", "%d is not between 1 and %d", o.MaxEventBytes, maxEventBytes)
-	case (o.TLS.Cert == "") != (o.TLS.Key == ""):
-		return invalid("tls", "certificate and key go together")
-	case o.TLS.CA != "" && o.TLS.Cert == "":
-		return invalid("tls", "an authority for clients needs a server certificate")
 	case strings.ContainsFunc(o.ServicePassword, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return invalid("service_password", "must be printable ASCII without spaces")
 	case o.Cluster.Name == "":
@@ -138,14 +134,9 @@ func (o Options) serverOptions(password string) (*server.Options, error) {
 }
 
 func (o Options) addTLS(options *server.Options) error {
-	if o.TLS.Cert == "" {
-		return nil
-	}
-	config, err := server.GenTLSConfig(&server.TLSConfigOpts{
-		CertFile: o.TLS.Cert, KeyFile: o.TLS.Key, CaFile: o.TLS.CA, Verify: o.TLS.CA != "",
-	})
-	if err != nil {
-		return fault.Wrap(fault.InvalidConfig, err, "tls: the files cannot be used").With("field", "tls")
+	config, err := o.TLS.Server(o.Log)
+	if config == nil || err != nil {
+		return err
 	}
 	options.TLS, options.TLSConfig, options.TLSVerify = true, config, o.TLS.CA != ""
 	return nil
@@ -165,5 +156,7 @@ func (o Options) addCluster(options *server.Options, password string) error {
 		}
 		options.Routes = append(options.Routes, &url.URL{Scheme: "nats", Host: r, User: url.UserPassword(routeUser, password)})
 	}
-	return nil
+	var err error
+	options.Cluster.TLSConfig, err = o.Cluster.TLS.Peer(o.Log)
+	return err
 }

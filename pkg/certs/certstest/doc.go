@@ -1,0 +1,2 @@
+// Package certstest makes authorities and certificates for tests, as files.
+package certstest
