@@ -317,8 +317,13 @@ type sseEvent struct{ id, name, data string }
 
 func (w *world) stream(path, token string, headers ...string) *stream {
 	w.t.Helper()
+	return w.streamBy(http.DefaultClient, w.http.URL+path, token, headers...)
+}
+
+func (w *world) streamBy(client *http.Client, url, token string, headers ...string) *stream {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.http.URL+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -326,7 +331,7 @@ func (w *world) stream(path, token string, headers ...string) *stream {
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}
