@@ -17,6 +17,7 @@ const (
 	wrongLastSequenceR3 = 10164
 	messageTooLarge     = 10054
 	batchDisabled       = 10174
+	batchIncomplete     = 10176
 	batchTooLarge       = 10199
 	batchBadHeader      = 10177
 	batchDuplicate      = 10201
@@ -32,14 +33,16 @@ type streamError struct {
 // Error is the server's text and number.
 func (e *streamError) Error() string { return fmt.Sprintf("%s (%d)", e.Description, e.Code) }
 
-// fault gives the answer its code. What is not listed may go well next time: an
-// incomplete batch after a leader change, too many open batches, no quorum.
+// fault gives the answer its code. What is not listed may go well next time: too
+// many open batches, no quorum.
 func (e *streamError) fault() error {
 	switch e.Code {
 	case wrongLastMsgID, wrongLastSequence, wrongLastSequenceR3:
 		return fault.Wrap(fault.Conflict, errors.Join(ErrExpectation, e), "somebody else wrote there first")
 	case batchDuplicate:
 		return fault.Wrap(fault.Conflict, errors.Join(ErrDuplicate, e), "a message id of the batch is already stored")
+	case batchIncomplete:
+		return fault.Wrap(fault.Unavailable, errors.Join(ErrIncomplete, e), "the log did not get the whole batch")
 	case messageTooLarge:
 		return fault.Wrap(fault.EventTooLarge, e, "the message is above the stream's maximum size")
 	case batchTooLarge, batchBadHeader:

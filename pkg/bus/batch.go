@@ -42,6 +42,9 @@ var (
 	// ErrDuplicate: a message id of the batch is already stored, within the
 	// stream's window. Whether that was this batch, the caller has to find out.
 	ErrDuplicate = errors.New("batch contains a message id that is already stored")
+	// ErrIncomplete: the stream has not got all of the batch. Its leader changed,
+	// or it would not take a message in the middle: those are refused silently.
+	ErrIncomplete = errors.New("batch is incomplete")
 	// ErrOutcomeUnknown: no answer to the commit. The batch is stored whole or
 	// not at all, and only reading the stream tells.
 	ErrOutcomeUnknown = errors.New("the commit was not answered")
@@ -63,8 +66,8 @@ func (a BatchAck) First() uint64 { return a.Seq - uint64(a.Count) + 1 }
 // may hold expectations ("Nats-Expected-Last-Subject-Sequence"); the messages
 // are not changed.
 //
-// Errors: ErrExpectation, ErrDuplicate (both of code conflict), ErrOutcomeUnknown
-// (unavailable), and codes invalid_request (no message, or more than MaxBatch),
+// Errors: ErrExpectation, ErrDuplicate (both of code conflict), ErrIncomplete,
+// ErrOutcomeUnknown (both unavailable), and codes invalid_request (no message, or more than MaxBatch),
 // event_too_large, unavailable, invalid_config (the stream takes no batches).
 func (b *Bus) PublishBatch(ctx context.Context, msgs []*nats.Msg) (BatchAck, error) {
 	if len(msgs) == 0 || len(msgs) > MaxBatch {

@@ -215,6 +215,9 @@ func (s *session) again(ctx context.Context, p *plan, cause error, tries int) er
 		if err == nil && tries > patience && guarded(p.msgs) {
 			return errors.Join(fault.Wrap(fault.Conflict, cause, "an effect expects what is not so"), errSpoilt)
 		}
+	case errors.Is(cause, bus.ErrIncomplete) && tries > patience && len(p.msgs) > 0:
+		// No leader changes that often: the target has not taken an effect.
+		return errors.Join(fault.Wrap(fault.Internal, cause, "the target does not take an effect"), errSpoilt)
 	case fault.CodeOf(cause) == fault.InvalidConfig:
 		return cause
 	case fault.CodeOf(cause).Kind() != fault.Down && len(p.msgs) > 0:

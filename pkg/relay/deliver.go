@@ -12,8 +12,8 @@ import (
 
 // deliveries are what the server sends this client, seen by one goroutine. It
 // proves that they are complete: the server numbers what a consumer delivers, a
-// reset starts with 1, so numbers 1, 2, 3, … without a gap are everything since
-// the reset. Whatever else comes ends the session.
+// reset starts with 1, and every pinning has an id, so numbers 1, 2, 3, … to one
+// id are everything since the reset. Whatever else comes ends the session.
 type deliveries struct {
 	messages jetstream.MessagesContext
 	pinned   chan struct{}  // the server has sent something
@@ -23,6 +23,7 @@ type deliveries struct {
 	live  bool      // after the take-over
 	armed time.Time // when live began
 	next  uint64    // number expected
+	since string    // the pin that number 1 came to
 	high  uint64    // highest source sequence seen since live
 }
 
@@ -100,10 +101,9 @@ func (s *session) receive(m jetstream.Msg) error {
 func (s *session) judge(d *delivery) (bool, error) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	if id := d.Header[headerPin]; len(id) > 0 {
-		s.setPin(id[0])
-		delete(d.Header, headerPin)
-	}
+	pin := d.Header.Get(headerPin)
+	d.Header.Del(headerPin)
+	s.setPin(pin)
 	switch {
 	case !s.live:
 		select {
@@ -113,10 +113,10 @@ func (s *session) judge(d *delivery) (bool, error) {
 		return false, nil
 	case d.number != s.next && s.next == 1 && time.Since(s.armed) < staleWithin:
 		return false, nil
-	case d.number != s.next:
-		return false, fmt.Errorf("delivery %d came, not %d: %w", d.number, s.next, errGap)
+	case d.number != s.next || s.next > 1 && pin != s.since:
+		return false, fmt.Errorf("delivery %d came to %s, not %d to %s: %w", d.number, pin, s.next, s.since, errGap)
 	}
-	s.next++
+	s.next, s.since = s.next+1, pin
 	if d.At.Seq > s.high {
 		s.high = d.At.Seq
 		return true, nil

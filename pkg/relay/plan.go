@@ -2,13 +2,18 @@ package relay
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
+
+// batchRoom is what a batch adds to a message in headers.
+const batchRoom = 160
 
 // item is one source message in hand.
 type item struct {
@@ -143,17 +148,36 @@ func (s *session) mapItem(it *item, head bool) error {
 	if s.cur.Head == it.At.Seq && s.cur.Sub > 0 && s.cur.Of != len(e.Msgs) {
 		return fault.New(fault.Internal, "%d effects, and %d when %d of them were stored", len(e.Msgs), s.cur.Of, s.cur.Sub)
 	}
-	for _, m := range e.Msgs {
-		m.Header.Del(nats.MsgIdHdr)
+	if err := s.check(e); err != nil {
+		return err
 	}
 	if o := e.Once; o != nil {
 		if o.Header == nil {
 			o.Header = nats.Header{}
 		}
-		o.Header.Del(nats.MsgIdHdr)
 		o.Header[headerExpected] = []string{"0"}
 	}
 	it.effects, it.mapped = e, true
+	return nil
+}
+
+// check finds what would spoil a batch, as far as it can be seen from here, and
+// takes the message ids off.
+func (s *session) check(e Effects) error {
+	msgs := e.Msgs
+	if e.Once != nil {
+		msgs = append(msgs[:len(msgs):len(msgs)], e.Once)
+	}
+	for _, m := range msgs {
+		listens := func(pattern string) bool { return subject.Match(pattern, m.Subject) }
+		switch {
+		case m.Size()+batchRoom > s.largest:
+			return fault.New(fault.EventTooLarge, "an effect of %d bytes is above the maximum of %d", m.Size(), s.largest)
+		case !slices.ContainsFunc(s.subjects, listens):
+			return fault.New(fault.Internal, "stream %s does not listen to an effect's subject", s.o.Target)
+		}
+		m.Header.Del(nats.MsgIdHdr)
+	}
 	return nil
 }
 

@@ -40,6 +40,8 @@ type session struct {
 	limits         bool   // the source keeps what is acknowledged
 	rollup         bool   // the target lets the cursor replace its predecessor
 	rewrite        time.Duration
+	largest        int      // message that the target takes
+	subjects       []string // that it listens to
 
 	deliveries // what the server sends
 
@@ -94,6 +96,10 @@ func (s *session) open() (err error) {
 	s.epoch, s.limits, s.rollup = from.Metadata[topology.EpochKey], from.Retention == jetstream.LimitsPolicy, to.AllowRollup
 	if s.rewrite = s.o.Rewrite; to.MaxAge > 0 {
 		s.rewrite = min(s.rewrite, to.MaxAge/4)
+	}
+	s.subjects = to.Subjects
+	if s.largest = int(s.o.Bus.NC.MaxPayload()); to.MaxMsgSize > 0 {
+		s.largest = min(s.largest, int(to.MaxMsgSize))
 	}
 	if err := s.openConsumer(); err != nil {
 		return err

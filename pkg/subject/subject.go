@@ -110,6 +110,24 @@ func TenantToken(s string) string {
 	return token
 }
 
+// Match says whether a literal subject is among those of a pattern, in which "*"
+// stands for one token and a final ">" for one or more.
+func Match(pattern, s string) bool {
+	for {
+		p, restOfPattern, morePattern := strings.Cut(pattern, sep)
+		token, restOfSubject, more := strings.Cut(s, sep)
+		switch {
+		case p == rest && !morePattern:
+			return true
+		case p != "*" && p != token, more != morePattern:
+			return false
+		case !more:
+			return true
+		}
+		pattern, s = restOfPattern, restOfSubject
+	}
+}
+
 // Live is the subject on which a subject of EVENTS is republished.
 func Live(s string) string { return join(live, s) }
 

@@ -127,3 +127,37 @@ func FuzzParseEvent(f *testing.F) {
 		}
 	})
 }
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"a.b", "a.b", true}, {"a.b", "a.c", false}, {"a.b", "a", false}, {"a", "a.b", false},
+		{"a.*", "a.b", true}, {"a.*", "a.b.c", false}, {"*.b", "a.b", true},
+		{"a.>", "a.b.c", true}, {"a.>", "a", false}, {">", "a", true}, {Events, "evt.AA.x.y", true},
+	} {
+		if got := Match(c.pattern, c.s); got != c.want {
+			t.Errorf("%q in %q: %v", c.s, c.pattern, got)
+		}
+	}
+}
+
+func TestRelayAddresses(t *testing.T) {
+	t.Parallel()
+	if got := RelayCursor("object-events-0"); got != "ctl.relay.object-events-0" {
+		t.Error(got)
+	}
+	if got, err := OperationRecord("AA", "op.1"); got != "ctl.op.AA.op=2E1" || err != nil {
+		t.Error(got, err)
+	}
+	for _, bad := range [][2]string{{"", "1"}, {"AA", ""}} {
+		if _, err := OperationRecord(bad[0], bad[1]); fault.CodeOf(err) != fault.InvalidName {
+			t.Error(bad, err)
+		}
+	}
+	if got := Key("belfry_relay", "x"); got != "$KV.belfry_relay.x" {
+		t.Error(got)
+	}
+}
