@@ -17,6 +17,9 @@ type Principal struct {
 	TokenID string   // claim jti; may be empty
 	Tenants []string // where it may act; compared exactly
 	Grants  Grants   // what it may do there
+	// Issued is claim iat, or when a request was signed; zero = the token does not
+	// say, and counts as old when its user's tokens are revoked.
+	Issued time.Time
 	// Expires is when the token ceases to be accepted: claim exp, and the skew
 	// that is allowed for clocks.
 	Expires time.Time

@@ -9,6 +9,36 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
+// HS256Options configures NewHS256.
+type HS256Options struct {
+	Secrets  [][]byte         // the first signs, all verify (rotation); at least MinSecret bytes each
+	Issuer   string           // claim iss that is required, and set by Sign; "" = any, none
+	Audience string           // claim aud that is required, and set by Sign; "" = any, none
+	Skew     time.Duration    // how far clocks may differ; 0 = not at all
+	MaxLife  time.Duration    // the longest life of a token; 0 = any
+	Now      func() time.Time // default time.Now
+}
+
+// HS256 verifies and signs tokens with shared secrets.
+type HS256 struct {
+	*Tokens
+	o HS256Options
+}
+
+// NewHS256 checks the secrets. Code invalid_config, field auth.secret.
+func NewHS256(o HS256Options) (*HS256, error) {
+	key, err := SecretKey(o.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &HS256{o: o, Tokens: NewTokens(TokensOptions{
+		Keys: []Key{key}, Issuer: o.Issuer, Audience: o.Audience, Skew: o.Skew, MaxLife: o.MaxLife, Now: o.Now,
+	})}, nil
+}
+
 // Claims is what a new token says.
 type Claims struct {
 	Subject string        // the user or program; required
@@ -23,6 +53,9 @@ type Claims struct {
 func (h *HS256) Sign(c Claims) (string, error) {
 	if c.TTL < time.Second {
 		return "", fault.Field(fault.InvalidRequest, "ttl", "%s is below the minimum of 1s", c.TTL)
+	}
+	if h.o.MaxLife > 0 && c.TTL > h.o.MaxLife {
+		return "", fault.Field(fault.InvalidRequest, "ttl", "%s is above the longest life of a token, %s", c.TTL, h.o.MaxLife)
 	}
 	now := h.o.Now()
 	w := wire{

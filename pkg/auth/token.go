@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -32,20 +34,23 @@ type Signer interface {
 	Sign(Claims) (string, error)
 }
 
-// HS256Options configures NewHS256.
-type HS256Options struct {
-	Secrets  [][]byte         // the first signs, all verify (rotation); at least MinSecret bytes each
-	Issuer   string           // claim iss that is required, and set by Sign; "" = any, none
-	Audience string           // claim aud that is required, and set by Sign; "" = any, none
+// TokensOptions configures NewTokens.
+type TokensOptions struct {
+	Keys     []Key            // that are known; see NewKey, SecretKey, ReadKeys
+	JWKS     *JWKS            // keys of an issuer; nil = none
+	Issuer   string           // claim iss that is required; "" = any
+	Audience string           // claim aud that is required; "" = any
 	Skew     time.Duration    // how far clocks may differ; 0 = not at all
+	MaxLife  time.Duration    // the furthest exp that is taken; 0 = any
 	Now      func() time.Time // default time.Now
 }
 
-// HS256 verifies and signs tokens with shared secrets.
-type HS256 struct {
-	o      HS256Options
-	keys   jwt.VerificationKeySet
+// Tokens verifies JWTs.
+type Tokens struct {
+	o      TokensOptions
+	keys   keySet
 	parser *jwt.Parser
+	notOur string // the refusal of a signature
 }
 
 // wire is the claims as JSON. The lists are checked after the signature, so
@@ -56,27 +61,24 @@ type wire struct {
 	Grants  []string `json:"grants,omitempty"`
 }
 
-// NewHS256 checks the secrets. Code invalid_config, field auth.secret.
-func NewHS256(o HS256Options) (*HS256, error) {
-	if len(o.Secrets) == 0 {
-		return nil, fault.Field(fault.InvalidConfig, "auth.secret", "is needed to verify tokens")
+// NewTokens makes a verifier of the keys.
+func NewTokens(o TokensOptions) *Tokens {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	h := &HS256{o: o}
-	for _, s := range o.Secrets {
-		if len(s) < MinSecret {
-			return nil, fault.Field(fault.InvalidConfig, "auth.secret", "%d bytes are below the minimum of %d", len(s), MinSecret)
-		}
-		h.keys.Keys = append(h.keys.Keys, s)
+	t := &Tokens{o: o, keys: o.Keys}
+	// A token that names another algorithm, or none, is refused before any key is
+	// looked for.
+	algs := t.keys.algs()
+	if o.JWKS != nil {
+		algs = append(algs, RS256Alg, ES256Alg, EdDSAAlg)
+		slices.Sort(algs)
+		algs = slices.Compact(algs)
 	}
-	if h.o.Now == nil {
-		h.o.Now = time.Now
-	}
-	// Only HS256: a token that names another algorithm, or none, is refused
-	// before any key is tried.
+	t.notOur = "token: the signature is not one of ours (" + strings.Join(algs, ", ") + ")"
 	opts := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-		jwt.WithExpirationRequired(), jwt.WithStrictDecoding(),
-		jwt.WithLeeway(o.Skew), jwt.WithTimeFunc(h.o.Now),
+		jwt.WithValidMethods(algs), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
+		jwt.WithLeeway(o.Skew), jwt.WithTimeFunc(o.Now),
 	}
 	if o.Issuer != "" {
 		opts = append(opts, jwt.WithIssuer(o.Issuer))
@@ -84,26 +86,60 @@ func NewHS256(o HS256Options) (*HS256, error) {
 	if o.Audience != "" {
 		opts = append(opts, jwt.WithAudience(o.Audience))
 	}
-	h.parser = jwt.NewParser(opts...)
-	return h, nil
+	t.parser = jwt.NewParser(opts...)
+	return t
 }
 
-// Verify implements Verifier. It costs about 15 µs, once per connection or call.
-func (h *HS256) Verify(_ context.Context, token string) (*Principal, error) {
+// Verify implements Verifier. It costs about 15 µs with HS256, 40 µs with RS256
+// and twice that with the others, once per connection or call.
+func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	if len(token) > MaxToken {
 		return nil, fault.New(fault.TokenInvalid, "token: %d bytes are above the maximum of %d", len(token), MaxToken)
 	}
 	var c wire
-	if _, err := h.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return h.keys, nil }); err != nil {
-		return nil, refuse(err)
+	if _, err := t.parser.ParseWithClaims(token, &c, func(k *jwt.Token) (any, error) { return t.key(ctx, k) }); err != nil {
+		return nil, t.refuse(err)
+	}
+	if t.o.MaxLife > 0 && c.ExpiresAt.Sub(t.o.Now()) > t.o.MaxLife+t.o.Skew {
+		return nil, fault.New(fault.TokenInvalid, "token: claim exp is more than %s ahead, the longest life of a token", t.o.MaxLife)
 	}
 	p, err := c.principal()
 	if err != nil {
 		return nil, err
 	}
-	p.Expires = p.Expires.Add(h.o.Skew)
+	p.Expires = p.Expires.Add(t.o.Skew)
 	return p, nil
 }
+
+// key finds the key of a token. The algorithm is one of ours by now; the key is
+// looked for under it, never the other way round.
+func (t *Tokens) key(ctx context.Context, token *jwt.Token) (any, error) {
+	if _, ok := token.Header["crit"]; ok { // RFC 7515 §4.1.11: who does not know an extension refuses
+		return nil, fault.New(fault.TokenInvalid, "token: header crit names extensions we do not know")
+	}
+	kid, ok := token.Header["kid"].(string)
+	if !ok && token.Header["kid"] != nil || len(kid) > maxKeyID {
+		return nil, fault.New(fault.TokenInvalid, "token: header kid is not text of at most %d bytes", maxKeyID)
+	}
+	alg := token.Method.Alg()
+	issuer := t.o.JWKS != nil && alg != HS256Alg
+	choice := kid == "" && issuer && t.keys.has(alg) // between a key of ours and the issuer's
+	if material, ok := t.keys.find(alg, kid); ok && !choice {
+		return material, nil
+	}
+	if issuer && !choice {
+		if material, ok, err := t.o.JWKS.find(ctx, alg, kid); ok || err != nil {
+			return material, err
+		}
+	}
+	if kid == "" {
+		return nil, fault.New(fault.TokenInvalid, "token: header kid is required, because there is not exactly one %s key", alg)
+	}
+	return nil, fault.New(fault.TokenInvalid, "token: header kid names no %s key of ours", alg)
+}
+
+// maxKeyID is the longest kid, in bytes.
+const maxKeyID = 255
 
 // refusals words what the library says; its own texts carry what was sent.
 var refusals = []struct {
@@ -112,15 +148,24 @@ var refusals = []struct {
 	text string
 }{
 	{jwt.ErrTokenMalformed, fault.TokenInvalid, "token: is not a JWT"},
-	{jwt.ErrTokenSignatureInvalid, fault.TokenInvalid, "token: the signature is not one of ours (HS256)"},
 	{jwt.ErrTokenExpired, fault.TokenExpired, "token: has expired"},
 	{jwt.ErrTokenNotValidYet, fault.TokenInvalid, "token: is not valid yet"},
+	{jwt.ErrTokenUsedBeforeIssued, fault.TokenInvalid, "token: claim iat lies ahead; a clock is wrong"},
 	{jwt.ErrTokenInvalidIssuer, fault.TokenInvalid, "token: claim iss is not the issuer we accept"},
 	{jwt.ErrTokenInvalidAudience, fault.TokenInvalid, "token: claim aud does not name us"},
 	{jwt.ErrTokenRequiredClaimMissing, fault.TokenInvalid, "token: claim exp is required"},
 }
 
-func refuse(err error) error {
+func (t *Tokens) refuse(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.From(err)
+	}
+	if errors.Is(err, jwt.ErrTokenSignatureInvalid) {
+		return fault.Wrap(fault.TokenInvalid, err, "%s", t.notOur)
+	}
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
 			return fault.Wrap(r.code, err, "%s", r.text)
@@ -133,6 +178,9 @@ func (c *wire) principal() (*Principal, error) {
 	if _, err := subject.Escape("sub", c.Subject); err != nil {
 		return nil, fault.Wrap(fault.TokenInvalid, err, "token: claim %s", err)
 	}
+	if len(c.ID) > subject.MaxToken { // or it could not be revoked
+		return nil, fault.New(fault.TokenInvalid, "token: claim jti: %d bytes are above the maximum of %d", len(c.ID), subject.MaxToken)
+	}
 	for _, t := range c.Tenants {
 		if err := subject.CheckTenant(t); err != nil {
 			return nil, fault.Wrap(fault.TokenInvalid, err, "token: claim tenants: %s", err)
@@ -142,8 +190,12 @@ func (c *wire) principal() (*Principal, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.TokenInvalid, err, "token: claim grants: %s", err)
 	}
-	return &Principal{
+	p := &Principal{
 		Issuer: c.Issuer, Subject: c.Subject, TokenID: c.ID,
 		Tenants: c.Tenants, Grants: gs, Expires: c.ExpiresAt.Time,
-	}, nil
+	}
+	if c.IssuedAt != nil {
+		p.Issued = c.IssuedAt.Time
+	}
+	return p, nil
 }

@@ -68,7 +68,7 @@ func TestSignThenVerify(t *testing.T) {
 	p.TokenID = ""
 	want := &auth.Principal{
 		Issuer: "belfry", Subject: "anna", Tenants: []string{"AA"}, Grants: auth.Everything(),
-		Expires: now.Add(time.Hour).Local(),
+		Issued: now.Local(), Expires: now.Add(time.Hour).Local(),
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Error(diff)

@@ -4,6 +4,8 @@
 //	stream               subjects              kept        remarks
 //	EVENTS               evt.*.*.*, ctl.>      14 days     republished to live.evt.*.*.* after commit
 //	DEADLETTERS          dead.>                90 days     what was given up, with reason and original
+//	KV belfry_revocations  tokens taken back   as long as a token may live
+//	KV belfry_nonces     requests taken        as long as their time counts
 //	KV belfry_topology   stream name → epoch   for good    which streams have existed
 //
 // Every stream carries two lines of metadata. Its epoch is eight random

@@ -28,7 +28,7 @@ func full(o topology.Options) topology.Spec {
 	s.Consumers = append(s.Consumers, topology.Consumer{Stream: topology.Events, Config: jetstream.ConsumerConfig{
 		Durable: "relay", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 500, FilterSubjects: []string{"evt.>"},
 	}})
-	s.Buckets = append(s.Buckets, jetstream.KeyValueConfig{Bucket: "belfry_nonces", Replicas: o.Replicas, LimitMarkerTTL: time.Minute, TTL: time.Hour})
+	s.Buckets = append(s.Buckets, jetstream.KeyValueConfig{Bucket: "belfry_notes", Replicas: o.Replicas, LimitMarkerTTL: time.Minute, TTL: time.Hour})
 	return s
 }
 
@@ -56,7 +56,8 @@ func TestEnsureIsIdempotent(t *testing.T) {
 			js, o := start(t)
 			r := ensure(t, js, full(o), o)
 			if d := cmp.Diff([]string{
-				memory, topology.Events, topology.DeadLetters, "SCHEDULES", "MEMORY", "KV_belfry_nonces", "EVENTS/relay",
+				memory, topology.Events, topology.DeadLetters, "KV_" + topology.Nonces, "SCHEDULES", "MEMORY",
+				"KV_" + topology.Revocations, "KV_belfry_notes", "EVENTS/relay",
 			}, r.Created); d != "" || len(r.Updated) != 0 || !r.Clean() {
 				t.Fatalf("%+v\n%s", r, d)
 			}

@@ -18,6 +18,9 @@ const (
 
 	RelayCopies = "belfry_relay" // bucket: relay → copy of its cursor
 
+	Revocations = "belfry_revocations" // bucket: tokens that were taken back
+	Nonces      = "belfry_nonces"      // bucket: signed requests that were taken
+
 	memory = "belfry_topology" // bucket: stream name → epoch
 )
 
@@ -42,6 +45,7 @@ const (
 
 	deadLettersMaxAge = 90 * 24 * time.Hour
 	duplicates        = 2 * time.Minute
+	markers           = time.Hour // how long a bucket remembers that an entry has gone
 )
 
 // Consumer is a durable consumer and the stream it reads.
@@ -93,7 +97,14 @@ func (o Options) withDefaults() Options {
 func Platform(o Options) Spec {
 	o = o.withDefaults()
 	return Spec{
-		Streams: []jetstream.StreamConfig{events(o), deadLetters(o)},
+		Streams: []jetstream.StreamConfig{events(o), deadLetters(o), nonces(o)},
+		Buckets: []jetstream.KeyValueConfig{{
+			Bucket:         Revocations,
+			Description:    "tokens that were taken back: token.<id>, user.<tenant>.<user>",
+			Replicas:       o.Replicas,
+			Storage:        jetstream.FileStorage,
+			LimitMarkerTTL: markers, // every copy in memory must see an entry go
+		}},
 	}
 }
 
@@ -118,6 +129,20 @@ func events(o Options) jetstream.StreamConfig {
 		AllowAtomicPublish: true,
 		RePublish:          &jetstream.RePublish{Source: subject.Events, Destination: mapped(subject.LiveEvents)},
 	}
+}
+
+// nonces is a bucket whose entries go, each after its own time, without a word:
+// nobody watches them, and a marker for each would be a second write.
+func nonces(o Options) jetstream.StreamConfig {
+	c := bucket(jetstream.KeyValueConfig{
+		Bucket:         Nonces,
+		Description:    "signed requests that were taken: <key>.<nonce>",
+		Replicas:       o.Replicas,
+		Storage:        jetstream.FileStorage,
+		LimitMarkerTTL: markers, // what allows entries a time of their own
+	})
+	c.SubjectDeleteMarkerTTL = 0
+	return c
 }
 
 // mapped writes a pattern's stars the way a republish destination wants them:
