@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -65,6 +66,14 @@ type Auth struct {
 	Issuer     string        `config:"auth.issuer" usage:"claim iss that tokens must have; empty = any"`
 	Audience   string        `config:"auth.audience" usage:"claim aud that tokens must have; empty = any"`
 	Skew       time.Duration `config:"auth.skew" usage:"how far the clock of the issuer may differ"`
+	MaxLife    time.Duration `config:"auth.max_life" usage:"the longest life of a token; longer ones are refused, and revocations are kept as long"`
+
+	Keys        []string      `config:"auth.keys" usage:"files with public keys of the tokens (PEM, JWK or JWK set), separated by commas; with these the secret in data_dir counts no more"`
+	JWKSURL     string        `config:"auth.jwks_url" usage:"https URL of the issuer's keys; with it the secret in data_dir counts no more"`
+	JWKSRefresh time.Duration `config:"auth.jwks_refresh" usage:"how often the issuer's keys are read"`
+
+	HMACKeysFile string        `config:"auth.hmac_keys_file" usage:"JSON file with the keys of servers that sign their requests; read again when it changes"`
+	HMACWindow   time.Duration `config:"auth.hmac_window" usage:"how far the time of a signed request may be from ours"`
 }
 
 // Events is what the log keeps.
@@ -73,6 +82,10 @@ type Events struct {
 	MaxBytes int           `config:"events.max_bytes" usage:"largest data of one event"`
 }
 
+// defaultMaxLife lets a server have a token for a year. A token's life is bounded
+// so that a revocation need not be kept for ever.
+const defaultMaxLife = 366 * 24 * time.Hour
+
 // syncEvery is the embedded server's period of syncing; the other choice is always.
 const syncEvery = "2m"
 
@@ -80,8 +93,11 @@ const syncEvery = "2m"
 func Default() Config {
 	return Config{
 		HTTP: "127.0.0.1:8080", Admin: "127.0.0.1:9090", DataDir: dataHome(),
-		NATS:        NATS{Addr: "127.0.0.1:4222", Sync: syncEvery, Replicas: 1},
-		Auth:        Auth{Skew: 5 * time.Second},
+		NATS: NATS{Addr: "127.0.0.1:4222", Sync: syncEvery, Replicas: 1},
+		Auth: Auth{
+			Skew: 5 * time.Second, MaxLife: defaultMaxLife,
+			JWKSRefresh: auth.DefaultJWKSRefresh, HMACWindow: auth.DefaultWindow,
+		},
 		Events:      Events{MaxAge: topology.DefaultEventsMaxAge, MaxBytes: topology.DefaultMaxEventBytes},
 		LogLevel:    "info",
 		LogFormat:   "auto",
@@ -126,12 +142,18 @@ func (c Config) Validate() error {
 		return invalid("nats.replicas", "%d needs a cluster: set nats.url", c.NATS.Replicas)
 	case c.NATS.Password != "" && c.NATS.PasswordFile != "":
 		return invalid("nats.password_file", "cannot be set beside nats.password")
-	case c.DataDir == "" && (c.NATS.URL == "" || c.Auth.Secret == "" && c.Auth.SecretFile == ""):
+	case c.DataDir == "" && (c.NATS.URL == "" || c.Auth.ownSecret()):
 		return invalid("data_dir", "must be set, because there is no home directory")
 	case c.Auth.Secret != "" && c.Auth.SecretFile != "":
 		return invalid("auth.secret_file", "cannot be set beside auth.secret")
 	case c.Auth.Skew < 0 || c.Auth.Skew > 5*time.Minute:
 		return invalid("auth.skew", "%s is outside 0s to 5m", c.Auth.Skew)
+	case c.Auth.MaxLife < time.Minute:
+		return invalid("auth.max_life", "%s is below the minimum of 1m", c.Auth.MaxLife)
+	case c.Auth.JWKSRefresh < 10*time.Second:
+		return invalid("auth.jwks_refresh", "%s is below the minimum of 10s", c.Auth.JWKSRefresh)
+	case c.Auth.HMACWindow < time.Second || c.Auth.HMACWindow > time.Hour:
+		return invalid("auth.hmac_window", "%s is outside 1s to 1h", c.Auth.HMACWindow)
 	case c.Events.MaxAge < minMaxAge:
 		return invalid("events.max_age", "%s is below the minimum of %s", c.Events.MaxAge, minMaxAge)
 	case c.Events.MaxBytes < minEventBytes || c.Events.MaxBytes > maxEventBytes:

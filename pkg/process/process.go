@@ -47,6 +47,7 @@ type Process struct {
 	// Made while starting, each before the parts that use it.
 	tracing     *telemetry.Tracing
 	tokens      auth.Verifier
+	hmacKeys    *auth.HMACKeyFile
 	guard       *auth.Guard
 	embedded    *Embedded
 	bus         *bus.Bus
@@ -101,7 +102,7 @@ func (p *Process) parts() []run.Part {
 	parts = append(parts,
 		run.Part{Name: "bus"}.Open(p.openBus),
 		run.Part{Name: "topology"}.Open(p.openTopology),
-		run.Part{Name: "guard"}.Open(p.openGuard),
+		run.Part{Name: "guard", New: p.newGuard},
 		run.Part{Name: "http", New: p.newHTTP})
 	for _, part := range p.o.Parts {
 		parts = append(parts, run.Part{Name: part.Name, New: func(context.Context) (run.Service, error) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/api"
-	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/run"
@@ -34,17 +33,6 @@ func (p *Process) openTracing(ctx context.Context) (_ closer, err error) {
 		}
 		return nil
 	}, nil
-}
-
-func (p *Process) openAuth(context.Context) (_ closer, err error) {
-	p.tokens, err = p.o.Config.Tokens()
-	return nil, err
-}
-
-// openGuard needs the bus, because what was revoked is the same everywhere.
-func (p *Process) openGuard(context.Context) (closer, error) {
-	p.guard = auth.NewGuard(auth.GuardOptions{Tokens: p.tokens})
-	return nil, nil //nolint:nilnil // nothing to close
 }
 
 func (p *Process) newAdmin(context.Context) (run.Service, error) {

@@ -87,6 +87,7 @@ func (s *Service) Run(ctx context.Context) error {
 	background.Go(func() { s.feed.run(s.life) })
 	background.Go(func() { s.feed.watch(s.life) })
 	background.Go(func() { s.turnWheel(s.life) })
+	background.Go(func() { s.closeRevoked(s.life) })
 	s.serving.Store(true)
 	close(s.ready)
 
@@ -143,6 +144,9 @@ func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink)
 		return nil
 	}
 	s.wheel.add(c)
+	if err := s.guard.Revoked(principal); err != nil { // between its handshake and here
+		c.shut(fault.TokenRevoked)
+	}
 	s.stats.connections.WithLabelValues(p.String()).Inc()
 	return c
 }

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// closeRevoked ends connections whose token is taken back, as soon as this
+// process hears of it. Revocations are rare, so each looks at every connection;
+// those that come while it looks are one more look.
+func (s *Service) closeRevoked(ctx context.Context) {
+	for {
+		changed := s.guard.Changed() // before looking, so that nothing falls between
+		for _, c := range s.hub.all() {
+			if s.guard.Revoked(c.principal) != nil {
+				c.shut(fault.TokenRevoked)
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
