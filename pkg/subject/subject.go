@@ -85,6 +85,15 @@ func TenantEvents(tenant string) (string, error) { return ofTenant(tenant, Token
 // TenantLive is the live feed of a tenant, live.evt.<tenant>.>.
 func TenantLive(tenant string) (string, error) { return ofTenant(tenant, TokenLive) }
 
+// PlatformClock is every time event of the platform's own zone, clock._.>.
+func PlatformClock() string { return join(clock, Platform, rest) }
+
+// TenantOf narrows one of Roots to a tenant: Roots.Operations to op.<tenant>.>.
+// Code invalid_name.
+func TenantOf(root, tenant string) (string, error) {
+	return ofTenant(tenant, func(token string) string { return join(strings.TrimSuffix(root, rest)+token, rest) })
+}
+
 func ofTenant(tenant string, pattern func(token string) string) (string, error) {
 	if err := CheckTenant(tenant); err != nil {
 		return "", err

@@ -1,12 +1,11 @@
 package embed
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/belfry-events/belfry/pkg/subject"
-	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 // The server's users and the accounts they live in. JetStream, and everything
@@ -24,6 +23,11 @@ import (
 // $JS.API.STREAM.DELETE.EVENTS, ctl.… or mbx.… as the place for the answer, and
 // the server itself then publishes there. Across accounts an answer can only
 // land in the account that asked.
+//
+// For the same reason every publisher and reader with a name has an account of
+// its own, AppAccount_<name>: in one account with others it could have an answer
+// delivered on live.evt.<another tenant>.… , where they would take it for an
+// event, or into an inbox of theirs.
 const (
 	ServiceUser = "service" // Belfry's own processes
 	AppUser     = "app"     // whoever connects without credentials
@@ -31,90 +35,108 @@ const (
 	AppAccount  = "APP"     // of AppUser
 )
 
-const (
-	inbox       = "_INBOX.>"
-	accountInfo = "$JS.API.INFO"
-
-	// A before-handler answers one request once; the time is far above the
-	// longest budget a hook call can have.
-	responseMessages = 1
-	responseTime     = "1m"
-
-	// How long the way back stays open for a request that may have several
-	// answers: pages of the log, a real-time event that several gateways take.
-	// Single answers, a 90 second Peek among them, have the server's 2 minutes.
-	manyAnswersTime = "5s"
-)
-
 // object is a piece of the server's configuration, which is a superset of JSON.
 type object = map[string]any
 
-// requests are what a stranger may ask or publish, and whether several answers
-// may come. The API subjects are literal or end inside EVENTS; none creates a
-// consumer, because a push consumer could deliver onto any subject.
-var requests = []struct {
-	subject string
-	many    bool
-}{
-	{subject.Roots.Events, false},
-	{subject.Roots.Operations, false},
-	{subject.Roots.Realtime, true},
-	{subject.Roots.Service, false},
-	{"$JS.API.DIRECT.GET." + topology.Events, true},
-	{"$JS.API.DIRECT.GET." + topology.Events + ".>", false}, // last by subject, the subject in the address
-	{"$JS.API.STREAM.INFO." + topology.Events, false},
+// Accounts is the part of a NATS server's configuration that says who may do
+// what: the embedded server's own, and what "belfry doctor nats-permissions"
+// writes for others. Whoever connects without credentials is the user noAuth; ""
+// = nobody. Codes invalid_config, invalid_name.
+func Accounts(users []User, noAuth string) (string, error) {
+	platform := object{"jetstream": "enabled"}
+	accounts := object{Account: platform}
+	var services, imports []object
+	crossing := newBorder()
+	for _, u := range users {
+		if err := u.check(); err != nil {
+			return "", err
+		}
+		if u.Role == RoleService {
+			services = append(services, u.credentials())
+			continue
+		}
+		r, err := u.rights()
+		if err != nil {
+			return "", err
+		}
+		account := u.account()
+		if accounts[account] != nil {
+			return "", fmt.Errorf("two users are called %s", u.Name)
+		}
+		a := object{"users": []object{u.user(r)}, "imports": crossing.admit(account, r)}
+		if r.hook != "" {
+			a["exports"] = []object{{"service": r.hook, "accounts": []string{Account}}}
+			imports = append(imports, object{"service": object{"account": account, "subject": r.hook}})
+		}
+		accounts[account] = a
+	}
+	platform["users"], platform["exports"] = services, crossing.exports()
+	if imports != nil {
+		platform["imports"] = imports
+	}
+	config := object{"accounts": accounts}
+	if noAuth != "" {
+		config["no_auth_user"] = noAuth
+	}
+	return write(config)
 }
 
-// feeds are what a stranger may listen to.
-var feeds = []string{subject.Roots.Live, subject.Roots.Clock, subject.Roots.Presence}
-
-// accounts is the part of the server's configuration that says who may do what.
-func accounts(servicePassword, appPassword string) (string, error) {
-	var exports, imports []object
-	var publish []string
-	for _, r := range requests {
-		export := object{"service": r.subject, "accounts": []string{AppAccount}}
-		if r.many {
-			export["response_type"], export["response_threshold"] = "stream", manyAnswersTime
-		}
-		exports = append(exports, export)
-		imports = append(imports, object{"service": object{"account": Account, "subject": r.subject}})
-		publish = append(publish, r.subject)
-	}
-	// The server gives every account without JetStream an import of all of
-	// $JS.API, which would answer beside ours, unless the account has one for
-	// this subject. No stranger may publish to it.
-	exports = append(exports, object{"service": accountInfo, "accounts": []string{AppAccount}})
-	imports = append(imports, object{"service": object{"account": Account, "subject": accountInfo}})
-	for _, f := range feeds {
-		exports = append(exports, object{"stream": f, "accounts": []string{AppAccount}})
-		imports = append(imports, object{"stream": object{"account": Account, "subject": f}})
-	}
-	app := object{"user": AppUser, "password": appPassword, "permissions": object{
-		"publish":         object{"allow": publish},
-		"subscribe":       object{"allow": append([]string{subject.Roots.Hook, inbox}, feeds...)},
-		"allow_responses": object{"max": responseMessages, "expires": responseTime},
-	}}
-	var text strings.Builder
+func write(config object) (string, error) {
+	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // ">" as it is: the server's parser knows no \u
-	if err := encoder.Encode(object{
-		"accounts": object{
-			Account: object{
-				"jetstream": "enabled",
-				"users":     []object{{"user": ServiceUser, "password": servicePassword}},
-				"exports":   exports,
-				"imports":   []object{{"service": object{"account": AppAccount, "subject": subject.Roots.Hook}}},
-			},
-			AppAccount: object{
-				"users":   []object{app},
-				"exports": []object{{"service": subject.Roots.Hook, "accounts": []string{Account}}},
-				"imports": imports,
-			},
-		},
-		"no_auth_user": AppUser,
-	}); err != nil {
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(config); err != nil {
 		return "", fmt.Errorf("write the accounts: %w", err)
 	}
 	return text.String(), nil
 }
+
+// border is what the accounts of strangers may pass to and from Account.
+type border struct{ accounts map[string][]string } // by the subject exported
+
+func newBorder() *border { return &border{map[string][]string{}} }
+
+// admit lets an account use what r names, and gives its imports.
+func (b *border) admit(account string, r rights) (imports []object) {
+	use := func(kind, export, subj string) {
+		if list := b.accounts[export]; len(list) == 0 || list[len(list)-1] != account {
+			b.accounts[export] = append(list, account)
+		}
+		imports = append(imports, object{kind: object{"account": Account, "subject": subj}})
+	}
+	for _, q := range r.asks {
+		use("service", q.of, q.subject)
+	}
+	// The server gives every account without JetStream an import of all of
+	// $JS.API, which would answer beside ours, unless the account has one for
+	// this subject. No stranger may publish to it.
+	use("service", accountInfo, accountInfo)
+	for _, h := range r.hears {
+		use("stream", h.of, h.subject)
+	}
+	return imports
+}
+
+// exports are those that somebody uses, in the order of the tables.
+func (b *border) exports() []object {
+	exports := []object{}
+	for _, q := range append(requests, request{accountInfo, false}) {
+		if accounts := b.accounts[q.subject]; accounts != nil {
+			export := object{"service": q.subject, "accounts": accounts}
+			if q.many {
+				export["response_type"], export["response_threshold"] = "stream", manyAnswersTime
+			}
+			exports = append(exports, export)
+		}
+	}
+	for _, f := range feeds {
+		if accounts := b.accounts[f]; accounts != nil {
+			exports = append(exports, object{"stream": f, "accounts": accounts})
+		}
+	}
+	return exports
+}
+
+// feeds are what a stranger may listen to.
+var feeds = []string{subject.Roots.Live, subject.Roots.Clock, subject.Roots.Presence}

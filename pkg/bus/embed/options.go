@@ -120,7 +120,10 @@ func (o Options) serverOptions(password string) (*server.Options, error) {
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: topology.DefaultMaxConsumers},
 	}
 	// Nobody needs the password of app: it is whoever gives none.
-	text, err := accounts(password, rand.Text())
+	text, err := Accounts([]User{
+		{Name: ServiceUser, Role: RoleService, Password: password},
+		{Name: AppUser, Role: RoleApp, Password: rand.Text()},
+	}, AppUser)
 	if err != nil {
 		return nil, err
 	}
