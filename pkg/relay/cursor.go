@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -136,24 +135,4 @@ func (r *Relay) call(ctx context.Context, api string, request, reply any) error 
 		return fault.Wrap(fault.StreamLost, failed.Error, "relay %s: a stream is missing", r.o.Name)
 	}
 	return fault.Wrap(fault.Unavailable, failed.Error, "relay %s: %s was refused", r.o.Name, api)
-}
-
-// putCopy replaces the copy, fenced like the cursor.
-func (r *Relay) putCopy(ctx context.Context, c cursor, revision uint64) (uint64, error) {
-	body, err := json.Marshal(c)
-	if err != nil {
-		return 0, fmt.Errorf("write the cursor's copy: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	ack, err := r.o.Bus.JS.PublishMsg(ctx, &nats.Msg{Subject: r.copySubject(), Data: body},
-		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
-		return ack.Sequence, nil
-	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
-		return 0, fault.Wrap(fault.Conflict, errors.Join(bus.ErrExpectation, err), "somebody else wrote the copy first")
-	}
-	return 0, fault.Wrap(fault.Unavailable, errors.Join(bus.ErrOutcomeUnknown, err), "relay %s: the copy is not stored", r.o.Name)
 }

@@ -25,6 +25,22 @@
 // than a batch takes, failed attempts on the message it is at, and a signature.
 // Everything that decides is read from a leader.
 //
+// Read on in this order: options.go, session.go, standby.go, takeover.go,
+// deliver.go, work.go, plan.go, commit.go.
+//
+//	r, err := relay.New(relay.Options{
+//		Name: "copies", Bus: b,
+//		Source: topology.Events, Filter: []string{"evt.*.*.*"},
+//		Target: "COPIES", Cursor: "copies.cursor",
+//		Map: func(ctx context.Context, m relay.Message) (relay.Effects, error) {
+//			return relay.Effects{Msgs: []*nats.Msg{{Subject: "copies.a", Data: m.Data}}}, nil
+//		},
+//	})
+//	…
+//	err = r.Run(ctx) // in as many processes as you like: one works, the others stand by
+//
+// Whoever makes the streams makes topology.RelayBucket too.
+//
 // # Why nothing is lost, doubled or reordered
 //
 // Take any crash, pause, or rival, between any two steps.

@@ -46,9 +46,7 @@ func register[V prometheus.Collector](r prometheus.Registerer, v V) V {
 	if r == nil {
 		return v
 	}
-	err := r.Register(v)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](r.Register(v)); ok {
 		if shown, ok := already.ExistingCollector.(V); ok {
 			return shown
 		}

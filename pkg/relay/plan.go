@@ -6,10 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/belfry-events/belfry/pkg/fault"
-	"github.com/belfry-events/belfry/pkg/subject"
-	"github.com/belfry-events/belfry/pkg/telemetry"
 )
 
 // batchRoom is what a batch adds to a message in headers.
@@ -40,7 +36,7 @@ func (p *plan) all() []*item {
 	if p.part == nil {
 		return p.items
 	}
-	return append(p.items[:len(p.items):len(p.items)], p.part)
+	return append(slices.Clip(p.items), p.part)
 }
 
 // fresh are those of items that are not relayed yet.
@@ -131,56 +127,6 @@ func (s *session) take(p *plan, full <-chan time.Time) (*item, error) {
 	return nil, nil
 }
 
-// mapItem asks Map, unless it has answered already. A head that ends one worker
-// after the other is not even shown to Map.
-func (s *session) mapItem(it *item, head bool) error {
-	if it.mapped {
-		return nil
-	}
-	if limit := 4 * s.o.MaxAttempts; head && s.cur.Starts > limit {
-		return fault.New(fault.Internal, "%d workers in a row ended at this message", limit)
-	}
-	var e Effects
-	ctx := telemetry.Extract(s.ctx, it.Header)
-	if err := s.guard(func() (err error) { e, err = s.o.Map(ctx, it.Message); return err }); err != nil {
-		return err
-	}
-	if s.cur.Head == it.At.Seq && s.cur.Sub > 0 && s.cur.Of != len(e.Msgs) {
-		return fault.New(fault.Internal, "%d effects, and %d when %d of them were stored", len(e.Msgs), s.cur.Of, s.cur.Sub)
-	}
-	if err := s.check(e); err != nil {
-		return err
-	}
-	if o := e.Once; o != nil {
-		if o.Header == nil {
-			o.Header = nats.Header{}
-		}
-		o.Header[headerExpected] = []string{"0"}
-	}
-	it.effects, it.mapped = e, true
-	return nil
-}
-
-// check finds what would spoil a batch, as far as it can be seen from here, and
-// takes the message ids off.
-func (s *session) check(e Effects) error {
-	msgs := e.Msgs
-	if e.Once != nil {
-		msgs = append(msgs[:len(msgs):len(msgs)], e.Once)
-	}
-	for _, m := range msgs {
-		listens := func(pattern string) bool { return subject.Match(pattern, m.Subject) }
-		switch {
-		case m.Size()+batchRoom > s.largest:
-			return fault.New(fault.EventTooLarge, "an effect of %d bytes is above the maximum of %d", m.Size(), s.largest)
-		case !slices.ContainsFunc(s.subjects, listens):
-			return fault.New(fault.Internal, "stream %s does not listen to an effect's subject", s.o.Target)
-		}
-		m.Header.Del(nats.MsgIdHdr)
-	}
-	return nil
-}
-
 // place adds a message's effects to the plan; false when the plan is full. A
 // message that is too much for one batch starts a plan of its own, in parts.
 func (s *session) place(p *plan, it *item) bool {
@@ -232,15 +178,4 @@ func (s *session) fit(p *plan, msgs []*nats.Msg) (n, bytes int) {
 // advance is c after the message at seq is relayed whole.
 func advance(c cursor, seq uint64) cursor {
 	return cursor{Epoch: c.Epoch, Seq: seq, Settled: c.Settled, Consumer: c.Consumer}
-}
-
-// guard turns a panic of the owner's function into an error.
-func (s *session) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.o.Log.Error("the relay's owner panicked", "relay", s.o.Name, telemetry.KeyErr, v)
-			err = fault.New(fault.Internal, "panicked: %v", v)
-		}
-	}()
-	return f()
 }

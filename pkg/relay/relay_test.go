@@ -65,24 +65,24 @@ func put(t *testing.T, b *bus.Bus, subj string, from, to int) (last uint64) {
 	return last
 }
 
-// stored are the bodies under a subject of the target, in order.
+// stored are the bodies under a subject of a stream, in order.
 func stored(t *testing.T, b *bus.Bus, stream, subj string) (bodies []string) {
 	t.Helper()
-	c, err := b.JS.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := c.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := info.NumPending; n > 0; n-- {
-		m, err := c.Next()
+	bustest.Eventually(t, wait, stream+" can be read", func() bool {
+		bodies = nil
+		c, err := b.JS.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
 		if err != nil {
-			t.Fatal(err)
+			return false
 		}
-		bodies = append(bodies, string(m.Data()))
-	}
+		info, err := c.Info(t.Context())
+		for n := 0; err == nil && n < int(info.NumPending); n++ {
+			var m jetstream.Msg
+			if m, err = c.Next(); err == nil {
+				bodies = append(bodies, string(m.Data()))
+			}
+		}
+		return err == nil
+	})
 	return bodies
 }
 

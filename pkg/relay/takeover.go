@@ -2,9 +2,7 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -135,20 +133,5 @@ func (s *session) purge() {
 	defer cancel()
 	if err := s.target.Purge(ctx, jetstream.WithPurgeSubject(s.o.Cursor), jetstream.WithPurgeSequence(s.revision)); err != nil {
 		s.o.Log.Debug("older cursors not removed", "relay", s.o.Name, telemetry.Err(err))
-	}
-}
-
-// refresh rewrites a cursor that has become old while nobody worked: a target
-// that forgets by age must not forget it. A worker writes its own, earlier.
-func (s *session) refresh() {
-	c, revision, err := s.loadCursor(s.ctx)
-	if err == nil && revision > 0 && time.Since(c.At) > s.rewrite*5/4 {
-		s.cur, s.revision = c, revision
-		if err = s.write(s.ctx, &plan{next: c}); err == nil {
-			s.purge()
-		}
-	}
-	if err != nil && !errors.Is(err, errConflict) {
-		s.o.Log.Warn("cursor not rewritten", "relay", s.o.Name, telemetry.Err(err))
 	}
 }
