@@ -52,7 +52,12 @@ type Server struct {
 // that stream set deadlines per write.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{o: o, ready: make(chan struct{})}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // gRPC without TLS, by prior knowledge
 	s.http = http.Server{
+		Protocols:         &protocols,
 		Handler:           Wrap(o.Handler, o.Log),
 		TLSConfig:         o.TLS,
 		ReadHeaderTimeout: readHeaderTimeout,

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/run"
@@ -23,7 +24,8 @@ type Env struct {
 	Tracer        trace.Tracer
 	Verifier      auth.Verifier  // the Guard, for those who only take tokens
 	Guard         *auth.Guard    // says who is calling
-	Mux           *http.ServeMux // for the service's routes; served once all parts are ready
+	API           *api.Mux       // for the service's API; mounted in New
+	Mux           *http.ServeMux // for routes that are no API; served once all parts are ready
 	MaxEventBytes int            // largest data of one event
 }
 

@@ -51,6 +51,7 @@ type Process struct {
 	guard       *auth.Guard
 	embedded    *Embedded
 	bus         *bus.Bus
+	api         *api.Mux
 	admin, http *api.Server
 }
 
@@ -109,14 +110,17 @@ func (p *Process) parts() []run.Part {
 			return p.newService(part)
 		}})
 	}
-	return parts
+	// Last: calls over NATS are answered once all services are ready, and end first.
+	return append(parts, run.Part{Name: "calls", New: func(context.Context) (run.Service, error) {
+		return p.api.NATS(p.bus.NC), nil
+	}})
 }
 
 func (p *Process) newService(part Part) (run.Service, error) {
 	s, err := part.New(Env{
 		Name: part.Name, Version: Version(), Log: p.log.With(telemetry.KeyPart, part.Name),
 		Bus: p.bus, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/" + part.Name),
-		Verifier: p.guard, Guard: p.guard, Mux: p.mux, MaxEventBytes: p.o.Config.Events.MaxBytes,
+		Verifier: p.guard, Guard: p.guard, API: p.api, Mux: p.mux, MaxEventBytes: p.o.Config.Events.MaxBytes,
 	})
 	if err != nil {
 		return nil, err

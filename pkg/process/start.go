@@ -16,6 +16,10 @@ import (
 // retryEvery is how often something that is down is tried again while starting.
 const retryEvery = time.Second
 
+// batchFactor is how many times the largest event fits into one call: a batch of
+// the largest ones would not fit into one of them.
+const batchFactor = 8
+
 type closer = func(context.Context) error
 
 func (p *Process) openTracing(ctx context.Context) (_ closer, err error) {
@@ -54,6 +58,10 @@ func (p *Process) newHTTP(context.Context) (run.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.api = api.NewMux(api.MuxOptions{
+		HTTP: p.mux, Guard: p.guard, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/api"), Log: p.log,
+		MaxBytes: batchFactor * c.Events.MaxBytes, Version: Version(),
+	})
 	p.http = api.NewServer(api.ServerOptions{
 		Key: "http.addr", Addr: c.HTTP, TLS: tls, Log: p.log,
 		Handler: api.Gate(p.closed, api.Routes(p.mux)),

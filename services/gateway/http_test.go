@@ -24,6 +24,12 @@ func counter(c prometheus.Counter) float64 {
 	return m.GetCounter().GetValue()
 }
 
+// receipt is what a publisher is told of one event.
+type receipt struct {
+	ID, Cursor string
+	Duplicate  bool
+}
+
 // GW6: the three CloudEvents modes are stored and reach an open window; the
 // answer names the id and the cursor; the same id again is not stored twice.
 func TestGW6Publish(t *testing.T) {

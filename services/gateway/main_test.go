@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/process"
@@ -78,6 +79,9 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	for _, f := range options {
 		f(&o, &servers)
 	}
+	o.Env.API = api.NewMux(api.MuxOptions{
+		HTTP: o.Env.Mux, Guard: o.Env.Guard, Registry: o.Env.Registry, Tracer: o.Env.Tracer, Log: o.Env.Log, MaxBytes: 8 * o.Env.MaxEventBytes,
+	})
 	w := &world{t: t, nats: bustest.Start(t, servers...), tokens: tokens}
 	o.Env.Bus = w.nats.Bus()
 	if w.s, err = New(o); err != nil {

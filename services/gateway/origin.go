@@ -34,11 +34,16 @@ func (s *Service) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
+		h.Set("Access-Control-Expose-Headers", exposed)
 		return true
 	}
 	api.WriteError(w, r, fault.Field(fault.OriginForbidden, "Origin", "%q is not allowed; see gateway.allowed_origins", origin))
 	return false
 }
+
+// exposed are the headers of an answer that a page of another origin may read:
+// what errors say, of ours and of gRPC-Web.
+const exposed = "Belfry-Fault, Retry-After, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"
 
 // matches compares an origin with patterns of path.Match, of its host or, if a
 // pattern has a scheme, of the whole origin.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -67,6 +68,9 @@ func New(o Options) (*Service, error) {
 		live: make(chan *nats.Msg, feedBacklog), found: make(chan finding), renewed: make(chan topology.Log),
 	}
 	s.mount(o.Env.Mux)
+	if err := s.mountAPI(o.Env.API); err != nil {
+		return nil, fmt.Errorf("mount the gateway's API: %w", err)
+	}
 	return s, nil
 }
 

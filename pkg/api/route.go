@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// Route is a plain HTTP route in front of a method. Its request is made from
+// whatever the pattern says: the wildcards of its path, the query of a GET, the
+// JSON body of anything else, names compared ignoring case. The answer is the
+// method's as JSON, and errors are ours with the status of their code.
+type Route struct {
+	Pattern string // as http.ServeMux has it: "POST /Events/Peek", "GET /v1/events"
+	Method  string // "Peek"
+
+	// Serve answers in place of the method where the request is more than its
+	// message, such as a CloudEvent in headers; nil = the method.
+	Serve func(ctx context.Context, h http.Header, body []byte) (proto.Message, error)
+	// Takes describes the bodies that Serve takes, media types and what they
+	// are; only for the API's description.
+	Takes []Media
+	// MaxBytes bounds the body; nil = the Mux's.
+	MaxBytes func(h http.Header) int
+}
+
+// Media is a body that a Route takes.
+type Media struct {
+	Type    string // "application/cloudevents+json"
+	About   string
+	Example string
+}
+
+// mountRoute serves a plain route.
+func (m *Mux) mountRoute(s *service, me Method, route Route) {
+	m.handle(s, route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+		limit := m.o.MaxBytes
+		if route.MaxBytes != nil {
+			limit = route.MaxBytes(r.Header)
+		}
+		var body, answer []byte
+		failed := m.chain(telemetry.ExtractHTTP(r.Context(), r.Header), &call{service: s.short, method: me.name, way: WayRoute}, m.identify(w, r, int64(limit), &body),
+			func(ctx context.Context) (err error) {
+				if route.Serve == nil {
+					answer, err = me.runRoute(ctx, r, body)
+					return err
+				}
+				out, err := route.Serve(ctx, r.Header, body)
+				if err != nil {
+					return err
+				}
+				answer, err = JSON{}.Marshal(out)
+				return err
+			})
+		if failed != nil {
+			WriteError(w, r, failed)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		_, _ = w.Write(append(answer, '\n')) // a caller who has left is no concern of ours
+	})
+}
+
+// runRoute makes the message, serves it and encodes the answer.
+func (me Method) runRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	in := me.newIn()
+	if r.Method == http.MethodGet {
+		if err := parseQuery(r.URL.Query(), in.ProtoReflect()); err != nil {
+			return nil, err
+		}
+	} else {
+		c, err := codecFor(r.Header.Get("Content-Type"))
+		if err != nil {
+			return nil, err
+		}
+		if _, isJSON := c.(JSON); isJSON {
+			c = foldedJSON
+		}
+		if err := c.Unmarshal(body, in); err != nil {
+			return nil, err
+		}
+	}
+	if err := parsePath(r, in.ProtoReflect()); err != nil {
+		return nil, err
+	}
+	out, err := me.serve(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return JSON{}.Marshal(out)
+}
+
+// parseQuery sets the fields that a query names. What it names beside them is
+// not ours to refuse: proxies and browsers add parameters.
+func parseQuery(query map[string][]string, m protoreflect.Message) error {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		values := query[f.JSONName()]
+		if !f.IsList() && len(values) > 1 {
+			return wrong(f.JSONName(), "is there twice")
+		}
+		for _, v := range values {
+			if v == "" {
+				continue // ?topic= is what an empty form field sends
+			}
+			if err := setText(m, f, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parsePath sets the fields that are wildcards of the route; they win over a
+// body's.
+func parsePath(r *http.Request, m protoreflect.Message) error {
+	fields := m.Descriptor().Fields()
+	for _, name := range wildcards(r.Pattern) {
+		f := fields.ByJSONName(name)
+		if f == nil {
+			return fault.New(fault.Internal, "the route has a wildcard {%s} that its message has not", name)
+		}
+		if err := setText(m, f, r.PathValue(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setText sets a field from text as a query or a path has it: a scalar, or one
+// more of a list of them.
+func setText(m protoreflect.Message, f protoreflect.FieldDescriptor, s string) error {
+	if f.Message() != nil {
+		return wrong(f.JSONName(), "cannot be given here")
+	}
+	b := []byte(s)
+	switch f.Kind() { //nolint:exhaustive // the others are written as they are
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
+		b = appendString(nil, s)
+	}
+	v, err := decoder{}.value(f, b, f.JSONName(), nil)
+	switch {
+	case err != nil:
+		return wrong(f.JSONName(), "%.64q: %s", s, strings.TrimPrefix(err.Error(), f.JSONName()+": "))
+	case f.IsList():
+		m.Mutable(f).List().Append(v)
+	default:
+		m.Set(f, v)
+	}
+	return nil
+}
+
+// wildcards are the names in a pattern's path.
+func wildcards(pattern string) (names []string) {
+	for _, part := range strings.Split(pattern, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		if name = strings.TrimSuffix(name, "..."); name != "$" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
