@@ -44,7 +44,10 @@ func (r Revocation) key() (string, error) {
 		if err := subject.CheckTenant(r.Tenant); err != nil {
 			return "", err
 		}
-		tenant = subject.TenantToken(r.Tenant)
+		var err error
+		if tenant, err = subject.Escape("tenant", r.Tenant); err != nil {
+			return "", err
+		}
 	}
 	user, err := subject.Escape("user", r.User)
 	return "user." + tenant + "." + user, err

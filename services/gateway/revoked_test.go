@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// GW5: who is taken back while a window is open loses it within a second, with a
+// code that says so; nobody else does.
+func TestGW5RevokedWhileOpen(t *testing.T) {
+	t.Parallel()
+	store := bustest.Start(t).Bus().JS
+	revocations := auth.NewRevocations(store, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- revocations.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	<-revocations.Ready()
+	tokens, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(o *Options, _ *[]bustest.Option) {
+		o.Env.Guard = auth.NewGuard(auth.GuardOptions{Tokens: tokens, Revocations: revocations})
+	})
+	of := func(user string) string {
+		return w.sign(auth.Claims{Subject: user, Tenants: []string{"AA"}, Grants: auth.Everything(), TTL: time.Hour})
+	}
+	lost := of("anna")
+	p, err := tokens.Verify(t.Context(), lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(r auth.Revocation) time.Time {
+		t.Helper()
+		if err := auth.Revoke(t.Context(), store, r, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		return time.Now()
+	}
+	within := func(since time.Time) {
+		t.Helper()
+		if took := time.Since(since); took > time.Second {
+			t.Errorf("closed after %s, want a second at most", took)
+		}
+	}
+
+	stolen, own, bert, clara := w.open(lost), w.open(of("anna")), w.open(of("bert")), w.open(of("clara"))
+	feed := w.stream("/v1/sse", of("bert"))
+	feed.next() // its position
+	since := revoke(auth.Revocation{TokenID: p.TokenID})
+	if code, reason := stolen.closed(); code != websocket.StatusCode(4533) || reason != string(fault.TokenRevoked) {
+		t.Errorf("a token: %d %s", code, reason)
+	}
+	within(since)
+	if code, _ := w.dial(lost).closed(); code != websocket.StatusCode(fault.TokenRevoked.CloseCode()) {
+		t.Errorf("come back with it: %d", code)
+	}
+	if status, body := w.call(http.MethodGet, "/v1/events", lost, ""); status != http.StatusUnauthorized || !bytes.Contains([]byte(body), []byte("token_revoked")) {
+		t.Errorf("over HTTP: %d %s", status, body)
+	}
+
+	since = revoke(auth.Revocation{User: "bert", Tenant: "AA", Before: time.Now().Add(time.Second)})
+	if code, _ := bert.closed(); code != websocket.StatusCode(fault.TokenRevoked.CloseCode()) {
+		t.Errorf("a user: %d", code)
+	}
+	if e := feed.next(); e.name != "close" || e.data != `{"code":"token_revoked","reconnect":false}` {
+		t.Errorf("a user's stream: %+v", e)
+	}
+	within(since)
+	for name, c := range map[string]*window{"another token of anna": own, "clara": clara} {
+		if f := c.ask(`{"ping":{}}`); f.Pong == nil {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
