@@ -65,6 +65,7 @@ something runs or not. Nothing is changed. The exit code is 0 unless something i
 			return printFindings(std.out, findings)
 		},
 	}
+	cmd.AddCommand(newPermissions(std))
 	s.flags(cmd.Flags(), "http", "admin", "nats", "nats-url", "nats-user", "nats-password-file", "nats-creds", "data-dir")
 	return cmd
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/belfry-events/belfry/pkg/subject"
 )
@@ -81,15 +84,54 @@ func Accounts(users []User, noAuth string) (string, error) {
 	return write(config)
 }
 
+// write is a configuration as JSON for people: what fits on a line is on one.
 func write(config object) (string, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false) // ">" as it is: the server's parser knows no \u
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(config); err != nil {
-		return "", fmt.Errorf("write the accounts: %w", err)
+	var text strings.Builder
+	var put func(v any, indent string) error
+	put = func(v any, indent string) error {
+		line.Reset()
+		if err := encoder.Encode(v); err != nil {
+			return fmt.Errorf("write the NATS configuration: %w", err)
+		}
+		const width = 110
+		inner := indent + "  "
+		one := strings.TrimSuffix(line.String(), "\n")
+		list, isList := v.([]object)
+		members, isObject := v.(object)
+		switch {
+		case indent != "" && len(one) <= width, !isList && !isObject:
+			text.WriteString(one)
+		case isList:
+			text.WriteString("[\n")
+			for i, item := range list {
+				text.WriteString(inner)
+				if err := put(item, inner); err != nil {
+					return err
+				}
+				text.WriteString(map[bool]string{true: ",\n", false: "\n"}[i < len(list)-1])
+			}
+			text.WriteString(indent + "]")
+		default:
+			text.WriteString("{\n")
+			names := slices.Sorted(maps.Keys(members))
+			for i, name := range names {
+				fmt.Fprintf(&text, "%s%q: ", inner, name)
+				if err := put(members[name], inner); err != nil {
+					return err
+				}
+				text.WriteString(map[bool]string{true: ",\n", false: "\n"}[i < len(names)-1])
+			}
+			text.WriteString(indent + "}")
+		}
+		return nil
 	}
-	return text.String(), nil
+	if err := put(config, ""); err != nil {
+		return "", err
+	}
+	return text.String() + "\n", nil
 }
 
 // border is what the accounts of strangers may pass to and from Account.

@@ -3,10 +3,13 @@ package embed
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/belfry-events/belfry/pkg/fault"
 )
@@ -31,4 +34,15 @@ func loadPassword(dir string) (string, error) {
 		return "", fault.Wrap(fault.DataDirUnwritable, err, "data_dir: %s cannot be written", path).With("field", "data_dir")
 	}
 	return password, nil
+}
+
+// HashPassword is what a configuration holds of a generated password. One of 128
+// random bits cannot be guessed, so the hash is a cheap one: a costly one would
+// only slow down the server when everybody reconnects at once.
+func HashPassword(password string) (string, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		return "", fmt.Errorf("hash a password: %w", err)
+	}
+	return string(hash), nil
 }

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -166,6 +168,8 @@ func (u User) check() error {
 		return invalid("has %s beside tenants by name", AllTenants)
 	case (u.Password == "") == (u.NKey == ""):
 		return invalid("needs a password or an nkey, and not both")
+	case u.NKey != "" && !nkeys.IsValidPublicUserKey(u.NKey):
+		return invalid("has no public nkey of a user (U…): %.80q", u.NKey)
 	}
 	return nil
 }
