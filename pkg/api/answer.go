@@ -59,9 +59,11 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 			challenge = `Bearer error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
-	case fault.Down:
-		w.Header().Set("Retry-After", "1") // seconds
 	}
+	if seconds := retryIn(e); seconds != "" {
+		w.Header().Set("Retry-After", seconds)
+	}
+	Refused(r.Context(), e.Code())
 	WriteJSON(w, status, e)
 }
 

@@ -79,9 +79,10 @@ func (a *AuditLog) Record(ctx context.Context, c Entry) {
 // pending is the Entry of an HTTP request while it is served. Handlers fill it in
 // through the context; Wrap hands it over at the end.
 type pending struct {
-	who   atomic.Pointer[auth.Principal]
-	code  atomic.Pointer[fault.Code]
-	admin atomic.Bool
+	who    atomic.Pointer[auth.Principal]
+	code   atomic.Pointer[fault.Code]
+	tenant atomic.Pointer[string]
+	admin  atomic.Bool
 }
 
 type pendingKey struct{}
@@ -96,6 +97,14 @@ func pendingOf(ctx context.Context) *pending {
 func Identify(ctx context.Context, p *auth.Principal) {
 	if c := pendingOf(ctx); c != nil {
 		c.who.Store(p)
+	}
+}
+
+// Concerns tells the audit log which tenant the request of this context is about,
+// where the token leaves that open.
+func Concerns(ctx context.Context, tenant string) {
+	if c := pendingOf(ctx); c != nil {
+		c.tenant.Store(&tenant)
 	}
 }
 
@@ -125,7 +134,11 @@ func Audited(a *AuditLog, next http.Handler) http.Handler {
 		c := &pending{}
 		r = r.WithContext(context.WithValue(r.Context(), pendingKey{}, c))
 		defer func() {
-			call := Entry{What: r.Pattern, Admin: c.admin.Load(), Remote: remoteHost(r)}.Of(c.who.Load())
+			call := Entry{What: r.Pattern, Admin: c.admin.Load(), Remote: host(r.RemoteAddr)}
+			if tenant := c.tenant.Load(); tenant != nil {
+				call.Tenant = *tenant
+			}
+			call = call.Of(c.who.Load())
 			if call.What == "" {
 				call.What = r.Method // an unknown path may hold anything
 			}
@@ -138,12 +151,20 @@ func Audited(a *AuditLog, next http.Handler) http.Handler {
 	})
 }
 
-// remoteHost is where the connection comes from. Headers that say otherwise are
-// the caller's own word.
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// From is Entry with the host that a connection comes from.
+func (c Entry) From(remote net.Addr) Entry {
+	if remote != nil {
+		c.Remote = host(remote.String())
+	}
+	return c
+}
+
+// host is where a connection comes from. Headers that say otherwise are the
+// caller's own word.
+func host(address string) string {
+	h, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return ""
 	}
-	return host
+	return h
 }

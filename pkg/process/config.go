@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -30,6 +31,9 @@ type Config struct {
 	NATS   NATS
 	Auth   Auth
 	Events Events
+	Limits api.LimitConfig
+
+	AuditFile string `config:"audit.file" usage:"file to append refused and administrative calls to, as JSON; empty = standard error"`
 
 	LogLevel  string `config:"log.level" flag:"log-level" usage:"debug, info, warn or error"`
 	LogFormat string `config:"log.format" flag:"log-format" usage:"text, json, or auto: text on a terminal"`
@@ -154,6 +158,8 @@ func (c Config) Validate() error {
 		return invalid("auth.jwks_refresh", "%s is below the minimum of 10s", c.Auth.JWKSRefresh)
 	case c.Auth.HMACWindow < time.Second || c.Auth.HMACWindow > time.Hour:
 		return invalid("auth.hmac_window", "%s is outside 1s to 1h", c.Auth.HMACWindow)
+	case c.Limits.Validate() != nil:
+		return c.Limits.Validate()
 	case c.Events.MaxAge < minMaxAge:
 		return invalid("events.max_age", "%s is below the minimum of %s", c.Events.MaxAge, minMaxAge)
 	case c.Events.MaxBytes < minEventBytes || c.Events.MaxBytes > maxEventBytes:

@@ -14,7 +14,8 @@ import (
 	"github.com/belfry-events/belfry/pkg/run"
 )
 
-// Env is what a service is given. Everything in it is ready and never nil.
+// Env is what a service is given. Everything in it is ready, and nil only
+// where it says so.
 type Env struct {
 	Name          string // of the part: "gateway"
 	Version       string // of the build
@@ -26,6 +27,8 @@ type Env struct {
 	Guard         *auth.Guard    // says who is calling
 	API           *api.Mux       // for the service's API; mounted in New
 	Mux           *http.ServeMux // for routes that are no API; served once all parts are ready
+	Limits        *api.Limits    // of calls that do not come through API; nil = none
+	Audit         *api.AuditLog  // for refusals inside open connections
 	MaxEventBytes int            // largest data of one event
 }
 

@@ -52,6 +52,8 @@ type Process struct {
 	embedded    *Embedded
 	bus         *bus.Bus
 	api         *api.Mux
+	limits      *api.Limits
+	audit       *api.AuditLog
 	admin, http *api.Server
 }
 
@@ -93,6 +95,7 @@ func (p *Process) parts() []run.Part {
 	parts := []run.Part{
 		run.Part{Name: "tracing"}.Open(p.openTracing),
 		run.Part{Name: "auth"}.Open(p.openAuth),
+		run.Part{Name: "audit"}.Open(p.openAudit),
 	}
 	if p.o.Config.Admin != "" {
 		parts = append(parts, run.Part{Name: "admin", New: p.newAdmin})
@@ -120,7 +123,7 @@ func (p *Process) newService(part Part) (run.Service, error) {
 	s, err := part.New(Env{
 		Name: part.Name, Version: Version(), Log: p.log.With(telemetry.KeyPart, part.Name),
 		Bus: p.bus, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/" + part.Name),
-		Verifier: p.guard, Guard: p.guard, API: p.api, Mux: p.mux, MaxEventBytes: p.o.Config.Events.MaxBytes,
+		Verifier: p.guard, Guard: p.guard, API: p.api, Mux: p.mux, Limits: p.limits, Audit: p.audit, MaxEventBytes: p.o.Config.Events.MaxBytes,
 	})
 	if err != nil {
 		return nil, err

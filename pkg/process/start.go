@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,22 @@ func (p *Process) openTracing(ctx context.Context) (_ closer, err error) {
 	}, nil
 }
 
+// openAudit opens the audit log, and with it the limits, whose refusals it records.
+func (p *Process) openAudit(context.Context) (closer, error) {
+	c := p.o.Config
+	p.limits = api.NewLimits(c.Limits, p.registry, nil)
+	if c.AuditFile == "" {
+		p.audit = api.NewAuditLog(os.Stderr)
+		return nil, nil
+	}
+	f, err := api.OpenAuditFile(c.AuditFile, p.log)
+	if err != nil {
+		return nil, err
+	}
+	p.audit = api.NewAuditLog(f)
+	return func(context.Context) error { return f.Close() }, nil
+}
+
 func (p *Process) newAdmin(context.Context) (run.Service, error) {
 	c := p.o.Config
 	tls, err := api.LoadTLS("admin", c.AdminTLSCert, c.AdminTLSKey, c.AdminClientCA, p.log)
@@ -60,11 +77,12 @@ func (p *Process) newHTTP(context.Context) (run.Service, error) {
 	}
 	p.api = api.NewMux(api.MuxOptions{
 		HTTP: p.mux, Guard: p.guard, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/api"), Log: p.log,
+		Limiter: p.limits, Audit: p.audit,
 		MaxBytes: batchFactor * c.Events.MaxBytes, Version: Version(),
 	})
 	p.http = api.NewServer(api.ServerOptions{
 		Key: "http.addr", Addr: c.HTTP, TLS: tls, Log: p.log,
-		Handler: api.Gate(p.closed, api.Routes(p.mux)),
+		Handler: api.Gate(p.closed, api.Audited(p.audit, api.Routes(p.mux))),
 	})
 	return p.http, nil
 }

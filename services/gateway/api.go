@@ -64,14 +64,29 @@ func (s *Service) publish(ctx context.Context, events []event.Event, many bool) 
 	principal, now := api.PrincipalOf(ctx), time.Now()
 	for i := range events {
 		if err := s.admit(&events[i], principal, now); err != nil {
+			api.Concerns(ctx, events[i].Tenant)
 			if many {
 				err = at(i, err)
 			}
 			return nil, s.count(err)
 		}
 	}
+	for tenant := range tenantsOf(events) {
+		if err := s.limits.AllowTenant(principal, tenant, 1); err != nil {
+			return nil, s.count(err)
+		}
+	}
 	receipts, err := s.store(ctx, events)
 	return &gatewayv1.PublishResponse{Events: receipts}, s.count(err)
+}
+
+// tenantsOf are the tenants that events belong to.
+func tenantsOf(events []event.Event) map[string]bool {
+	tenants := map[string]bool{}
+	for i := range events {
+		tenants[events[i].Tenant] = true
+	}
+	return tenants
 }
 
 // count counts how a publish ended, and answers err.
@@ -170,6 +185,10 @@ func (s *Service) ReadEvents(ctx context.Context, r *gatewayv1.ReadEventsRequest
 	principal := api.PrincipalOf(ctx)
 	tenant, err := principal.Tenant(r.GetTenant())
 	if err != nil {
+		return nil, err
+	}
+	api.Concerns(ctx, tenant)
+	if err := s.limits.AllowTenant(principal, tenant, 1); err != nil {
 		return nil, err
 	}
 	want, err := wanted(map[string][]string{"tenant": {tenant}, "topic": r.GetTopic(), "verb": r.GetVerb(), "name": r.GetName()}, principal)

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -35,6 +36,8 @@ type Service struct {
 	out      *slog.Logger
 	js       jetstream.JetStream
 	guard    *auth.Guard
+	limits   *api.Limits
+	audit    *api.AuditLog
 	trace    trace.Tracer
 	stats    *metrics
 	maxEvent int
@@ -57,7 +60,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, trace: o.Env.Tracer,
+		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
 		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
 		hub: newHub(), log: newLogReads(o.Env.Bus.NC, o.Config.LogReads), wheel: newWheel(o.Config.PingEvery),
 		ready: make(chan struct{}),

@@ -142,6 +142,9 @@ func (n *session) filter(sub *gatewayv1.Subscription) (filter, []key, error) {
 		return f, nil, err
 	}
 	keys, err := f.keys(n.c.principal)
+	if err != nil {
+		n.record("subscribe", sub.GetTenant(), err)
+	}
 	return f, keys, err
 }
 

@@ -33,6 +33,13 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol))
 		return
 	}
+	principal, refused := s.authenticate(r)
+	if fault.CodeOf(refused) == fault.RateLimited {
+		// Before the handshake, which is what the limit is to save; a browser takes it
+		// for a broken connection and comes back later, as it should.
+		api.WriteError(w, r, refused)
+		return
+	}
 	lean := &leanWriter{ResponseWriter: w, timeout: s.config.WriteTimeout}
 	var c *connection
 	alive := func() {
@@ -51,9 +58,9 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	ws.SetReadLimit(-1) // we limit, with a code of our own
-	principal, refused := s.authenticate(r)
 	if refused != nil {
 		principal = &auth.Principal{}
+		api.Refused(r.Context(), fault.CodeOf(refused))
 	}
 	c = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: lean.socket})
 	switch {
@@ -207,7 +214,22 @@ func (o *webSocketSink) goodbye(code fault.Code) {
 func (o *webSocketSink) abort() { _ = o.socket.Close() }
 
 // authenticate reads and verifies the request's token, from its header or its
-// query: browsers cannot set headers on WebSockets and event streams.
+// query: browsers cannot set headers on WebSockets and event streams. A new
+// connection counts as one call.
 func (s *Service) authenticate(r *http.Request) (*auth.Principal, error) {
-	return s.guard.HTTP(r, nil, true)
+	principal, err := s.guard.HTTP(r, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	api.Identify(r.Context(), principal)
+	return principal, s.limits.Allow(principal, 1)
+}
+
+// record tells the audit log what was refused on an open connection.
+func (n *session) record(what, tenant string, err error) {
+	entry := api.Entry{What: what, Tenant: tenant, Code: fault.CodeOf(err)}.Of(n.c.principal)
+	if socket, ok := n.c.out.(*webSocketSink); ok {
+		entry = entry.From(socket.socket.RemoteAddr())
+	}
+	n.s.audit.Record(n.ctx, entry)
 }
