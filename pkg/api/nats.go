@@ -62,7 +62,10 @@ func (n *NATS) Run(ctx context.Context) error {
 		}
 		listening = append(listening, added)
 	}
-	if err := n.nc.FlushWithContext(ctx); err != nil && ctx.Err() == nil {
+	within, done := context.WithTimeout(ctx, parkedWithin) // a flush needs an end
+	err := n.nc.FlushWithContext(within)
+	done()
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("listen for calls: %w", err)
 	}
 	close(n.ready)
