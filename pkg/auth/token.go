@@ -98,7 +98,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	}
 	var c wire
 	if _, err := t.parser.ParseWithClaims(token, &c, func(k *jwt.Token) (any, error) { return t.key(ctx, k) }); err != nil {
-		return nil, t.refuse(err)
+		return nil, t.refuse(err, &c)
 	}
 	if t.o.MaxLife > 0 && c.ExpiresAt.Sub(t.o.Now()) > t.o.MaxLife+t.o.Skew {
 		return nil, fault.New(fault.TokenInvalid, "token: claim exp is more than %s ahead, the longest life of a token", t.o.MaxLife)
@@ -153,10 +153,9 @@ var refusals = []struct {
 	{jwt.ErrTokenUsedBeforeIssued, fault.TokenInvalid, "token: claim iat lies ahead; a clock is wrong"},
 	{jwt.ErrTokenInvalidIssuer, fault.TokenInvalid, "token: claim iss is not the issuer we accept"},
 	{jwt.ErrTokenInvalidAudience, fault.TokenInvalid, "token: claim aud does not name us"},
-	{jwt.ErrTokenRequiredClaimMissing, fault.TokenInvalid, "token: claim exp is required"},
 }
 
-func (t *Tokens) refuse(err error) error {
+func (t *Tokens) refuse(err error, c *wire) error {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return f
 	}
@@ -165,6 +164,17 @@ func (t *Tokens) refuse(err error) error {
 	}
 	if errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 		return fault.Wrap(fault.TokenInvalid, err, "%s", t.notOur)
+	}
+	if errors.Is(err, jwt.ErrTokenRequiredClaimMissing) {
+		claim := "exp"
+		switch {
+		case c.ExpiresAt == nil:
+		case len(c.Audience) == 0 && t.o.Audience != "":
+			claim = "aud"
+		default:
+			claim = "iss"
+		}
+		return fault.Wrap(fault.TokenInvalid, err, "token: claim %s is required", claim)
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
