@@ -80,7 +80,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 		f(&o, &servers)
 	}
 	o.Env.API = api.NewMux(api.MuxOptions{
-		HTTP: o.Env.Mux, Guard: o.Env.Guard, Registry: o.Env.Registry, Tracer: o.Env.Tracer, Log: o.Env.Log, MaxBytes: 8 * o.Env.MaxEventBytes,
+		HTTP: o.Env.Mux, Guard: o.Env.Guard, Registry: o.Env.Registry, Tracer: o.Env.Tracer, Log: o.Env.Log, Limiter: o.Env.Limits, Audit: o.Env.Audit, MaxBytes: 8 * o.Env.MaxEventBytes,
 	})
 	w := &world{t: t, nats: bustest.Start(t, servers...), tokens: tokens}
 	o.Env.Bus = w.nats.Bus()
@@ -90,7 +90,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.s.Run(ctx) }()
-	w.http = httptest.NewServer(o.Env.Mux)
+	w.http = httptest.NewServer(api.Audited(o.Env.Audit, o.Env.Mux))
 	select {
 	case <-w.s.Ready():
 	case err := <-ended:
