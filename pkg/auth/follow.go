@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -15,12 +16,16 @@ import (
 )
 
 const (
-	followAgain = time.Second     // pause before the bucket is read again after a failure
-	lookEvery   = 5 * time.Second // comparison with the leader's word
+	followAgain = time.Second // pause before the bucket is read again after a failure
+	lookEvery   = time.Second // comparison with the leader's word
 )
 
-// errBehind says that the watch has missed something.
-var errBehind = errors.New("the watch is behind the bucket")
+// Why the bucket is read again although nothing has failed: the library's watch
+// would find its way back by itself, within some ten seconds.
+var (
+	errBehind      = errors.New("the watch is behind the bucket")
+	errReconnected = errors.New("the connection was lost and is back")
+)
 
 // Ready closes when everything that was revoked so far is known.
 func (r *Revocations) Ready() <-chan struct{} { return r.ready }
@@ -32,6 +37,9 @@ func (r *Revocations) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errBehind) || errors.Is(err, errReconnected) {
+			continue
+		}
 		r.log.WarnContext(ctx, "revocations are not followed, trying again", "err", err.Error())
 		select {
 		case <-time.After(followAgain):
@@ -41,10 +49,11 @@ func (r *Revocations) Run(ctx context.Context) error {
 	}
 }
 
-// follow reads the bucket and what is added to it. The watch heals itself over
-// a lost connection; that it has, is compared with the leader's word, and if not
-// everything is read anew.
+// follow reads the bucket and what is added to it, until the connection has been
+// lost and is back, or the leader's word says that something was missed.
 func (r *Revocations) follow(ctx context.Context) error {
+	connected := r.js.Conn().StatusChanged(nats.CONNECTED)
+	defer r.js.Conn().RemoveStatusListener(connected)
 	kv, err := r.js.KeyValue(ctx, topology.Revocations)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", topology.Revocations, err)
@@ -76,6 +85,8 @@ func (r *Revocations) follow(ctx context.Context) error {
 				seen = max(seen, e.Revision())
 				r.take(all, e)
 			}
+		case <-connected:
+			return errReconnected
 		case <-tick.C:
 			last, err := r.lastSequence(ctx)
 			switch {

@@ -68,13 +68,13 @@ func TestJWKSIsCachedAndRefreshed(t *testing.T) {
 		// A new key, and a token of it, before the next refresh.
 		ring := keyringOf()
 		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey), rsaJWK("rsa-2", &ring.rsa2.PublicKey)), nil)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // in a bubble
 		wants(t, "a new key at once", verify("rsa-2"), "")
 		wants(t, "no kid among two", verify(""), fault.TokenInvalid)
 
 		// The old one is withdrawn, and forgotten with the next refresh.
 		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-2", &ring.rsa2.PublicKey)), nil)
-		time.Sleep(auth.DefaultJWKSRefresh + time.Second)
+		time.Sleep(auth.DefaultJWKSRefresh + time.Second) //nolint:forbidigo // in a bubble
 		wants(t, "a withdrawn key", verify("rsa-1"), fault.TokenInvalid)
 		wants(t, "the other", verify("rsa-2"), "")
 	})
@@ -89,7 +89,7 @@ func TestJWKSSurvivesItsIssuer(t *testing.T) {
 			"garbage": func() { i.says(http.StatusOK, `{"keys":[{"kty":"RSA"}]}`, nil) },
 		} {
 			down()
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour) //nolint:forbidigo // in a bubble
 			wants(t, name, verify("rsa-1"), "")
 			wants(t, name+", a key only it could know", verify("rsa-2"), fault.Unavailable)
 		}
@@ -107,7 +107,7 @@ func TestJWKSDownAtStart(t *testing.T) {
 		_, err := tokens.Verify(t.Context(), text)
 		wants(t, "while it is down", fault.CodeOf(err), fault.Unavailable)
 		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey)), nil)
-		time.Sleep(11 * time.Second)
+		time.Sleep(11 * time.Second) //nolint:forbidigo // in a bubble
 		if _, err = tokens.Verify(t.Context(), text); err != nil {
 			t.Errorf("ten seconds after it has come up: %v", err)
 		}
@@ -128,7 +128,7 @@ func TestJWKSStorm(t *testing.T) {
 			}
 			wg.Wait()
 			wants(t, "a good one", verify("rsa-1"), "")
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // in a bubble
 		}
 		if n := i.times(); n > 1+seconds/10 {
 			t.Errorf("the issuer was asked %d times in %d seconds", n, seconds)
