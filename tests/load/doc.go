@@ -12,4 +12,6 @@
 //	publish    client.PublishAsync                     nats.go's PublishMsgAsync, same headers and ids
 //	latency    publish → JetStream → gateway → window  … → a socket write of a frame encoded once ("prepared")
 //	fanout     one event to every window               the same, prepared
+//	relay      a relay working off a full stream       the same messages in as many raw atomic batches
+//	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 package main

@@ -27,7 +27,7 @@ type figure struct {
 
 func main() {
 	var p plan
-	only := flag.String("only", "", "measure only this: start, publish, latency, fanout")
+	only := flag.String("only", "", "measure only this: start, publish, latency, fanout, relay, tokens")
 	serve := flag.String("serve", "", "be a reference server: start, prepared (internal)")
 	natsURL := flag.String("nats", "", "NATS of the reference server (internal)")
 	flag.StringVar(&p.belfry, "belfry", "bin/belfry", "the program to measure")
@@ -68,6 +68,8 @@ func measure(ctx context.Context, p plan, only string) error {
 		{"publish", measurePublish},
 		{"latency", measureLatency},
 		{"fanout", measureFanout},
+		{"relay", measureRelay},
+		{"tokens", measureTokens},
 	} {
 		if only != "" && only != m.name {
 			continue
