@@ -1,19 +1,28 @@
 // Package auth says who is calling and what they may do.
 //
-//	token ──Verify──▶ Principal ──Decide(Request)──▶ nil, or tenant_forbidden / grant_missing
+//	token ─────▶ Tokens ──▶ Revocations ─┐
+//	                                     ├─▶ Principal ──Decide(Request)──▶ nil, or
+//	signature ─▶ HMACKeys ──▶ Nonces ────┘     tenant_forbidden / grant_missing
+//	 Guard: HTTP, NATS, Verify
 //
 // A token is a JWT (RFC 7519) with the claims
 //
-//	iss      who issued it                          optional, checked when configured
+//	iss aud  who issued it, for whom                optional, checked when configured
 //	sub      the user or program                    required, 1 to 255 bytes
 //	exp      its end                                required
-//	iat jti  its beginning, its own id              optional
+//	iat nbf  its beginning                          optional, not in the future
+//	jti      its own id                             optional, 1 to 255 bytes
 //	tenants  ["AA","BB"]                            may be empty: only clock events then
 //	grants   ["subscribe:*","publish:invoices"]     see Grant
 //
+// signed with HS256, RS256, ES256 or EdDSA. The kind of a key says which of these
+// it is for, and the token's algorithm which keys are looked at, so no token can
+// choose how a key is used. Keys come from files (ReadKeys), shared secrets
+// (SecretKey) or an issuer (JWKS).
+//
+// A server may sign each request instead (HMACKey); the guard takes a request
+// once, whichever replica it reaches.
+//
 // A grant says what, a tenant says where; both must allow. There is one
 // function that decides, Principal.Decide, and every edge asks it.
-//
-// Today tokens are signed with HS256 (RFC 7518 §3.2) and a shared secret; other
-// kinds of keys are further implementations of Verifier.
 package auth

@@ -52,6 +52,7 @@ const explanations = {
   token_missing: "The server wants an access token.",
   token_invalid: "The server does not accept this token. It may be incomplete, or made for another server.",
   token_expired: "This token was valid, and its time is over.",
+  token_revoked: "This token was valid, and has been taken back.",
   tenant_forbidden: "The token does not cover this tenant.",
   grant_missing: "The token does not allow reading this.",
 };
