@@ -22,8 +22,9 @@ func Wrap(next http.Handler, log *slog.Logger) http.Handler {
 		began := time.Now()
 		ctx := telemetry.ExtractHTTP(WithLog(r.Context(), log), r.Header)
 		r = r.WithContext(ctx)
-		rec := &recorder{ResponseWriter: w}
-		secure(rec.Header())
+		rec := &recorder{ResponseWriter: w, conn: http.NewResponseController(w)}
+		secure(rec.Header(), r)
+		withPatience(rec, r)
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
@@ -42,16 +43,6 @@ func Wrap(next http.Handler, log *slog.Logger) http.Handler {
 		}()
 		next.ServeHTTP(rec, r)
 	})
-}
-
-// secure sets the headers of every answer; a handler may change them. Nothing of
-// ours is meant to be framed, guessed at, or named in a Referer, where a token in
-// the query would travel.
-func secure(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy",
-		"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 }
 
 // Routes serves mux, and answers what it has no route for in our form of errors:
@@ -93,13 +84,16 @@ func Gate(closed func() error, next http.Handler) http.Handler {
 // flushing and hijacking.
 type recorder struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	conn    *http.ResponseController // of ResponseWriter
+	status  int
+	bytes   int64
+	streams bool // the handler sets its own deadlines
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		settle(w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -107,6 +101,11 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
+		settle(w.Header())
+	}
+	if !w.streams { // net/http buffers: a write that has to wait is one of many
+		_ = w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }()
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
@@ -116,6 +115,13 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController; Flush and Hijack for those who ask
 // with a type assertion.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SetWriteDeadline is for http.ResponseController: a handler that streams knows
+// better than we how long a write may take.
+func (w *recorder) SetWriteDeadline(at time.Time) error {
+	w.streams = true
+	return w.conn.SetWriteDeadline(at)
+}
 
 // Flush implements http.Flusher.
 func (w *recorder) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

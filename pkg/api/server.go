@@ -48,8 +48,7 @@ type Server struct {
 // NewServer listens to nothing yet.
 //
 // There is no read or write timeout on purpose: answers may take 90 s (long
-// polls) or for ever (SSE). Slow bodies are bounded by their size, and handlers
-// that stream set deadlines per write.
+// polls) or for ever (SSE). What is bounded instead is in slow.go.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{o: o, ready: make(chan struct{})}
 	var protocols http.Protocols
