@@ -140,6 +140,11 @@ func (m *Mux) Mount(s Service) error {
 		if !ok {
 			return fmt.Errorf("route %s: %s has no method %q", r.Pattern, s.Contract.FullName(), r.Method)
 		}
+		for _, name := range wildcards(r.Pattern) {
+			if methods.ByName(protoreflect.Name(r.Method)).Input().Fields().ByJSONName(name) == nil {
+				return fmt.Errorf("route %s: %s has no field %s", r.Pattern, me.in, name)
+			}
+		}
 		m.mountRoute(mounted, me, r)
 	}
 	m.services = append(m.services, mounted)

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
 
@@ -120,16 +119,13 @@ func parseQuery(query map[string][]string, m protoreflect.Message) error {
 	return nil
 }
 
-// parsePath sets the fields that are wildcards of the route; they win over a
-// body's.
+// parsePath sets the fields that are wildcards of the route, which Mount has
+// found; they win over a body's.
 func parsePath(r *http.Request, m protoreflect.Message) error {
 	fields := m.Descriptor().Fields()
 	for _, name := range wildcards(r.Pattern) {
-		f := fields.ByJSONName(name)
-		if f == nil {
-			return fault.New(fault.Internal, "the route has a wildcard {%s} that its message has not", name)
-		}
-		if err := setText(m, f, r.PathValue(name)); err != nil {
+		if err := setText(m, fields.ByJSONName(name), // Mount has looked that it is there
+			r.PathValue(name)); err != nil {
 			return err
 		}
 	}

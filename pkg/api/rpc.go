@@ -40,7 +40,7 @@ func (m *Mux) mountRPC(s *service, me Method) {
 		}
 		return connect.NewResponse(&raw{r.Msg.codec, data}), nil
 	},
-		connect.WithCodec(rawCodec{JSON{}, "json"}), connect.WithCodec(rawCodec{JSON{}, "json; charset=utf-8"}),
+		connect.WithCodec(rawCodec{JSON{}, "json"}),
 		connect.WithCodec(rawCodec{binary{}, "proto"}),
 		connect.WithReadMaxBytes(m.o.MaxBytes), // after decompression
 	)
@@ -72,12 +72,16 @@ func (m *Mux) mountRPC(s *service, me Method) {
 
 // wayOf is the protocol of a request. Code unsupported_content_type.
 func wayOf(r *http.Request) (Way, error) {
-	switch t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	t, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := params["charset"]
+	switch {
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
 	case t == "application/grpc", t == "application/grpc+proto", t == "application/grpc+json":
 		return WayGRPC, nil
 	case strings.HasPrefix(t, "application/grpc-web"):
 		return WayGRPCWeb, nil
 	case t == "application/json", t == "application/proto":
+		r.Header.Set("Content-Type", t) // Connect knows few spellings of the rest
 		return WayConnect, nil
 	}
 	return "", fault.Field(fault.UnsupportedContentType, "content-type", "%.64q is not application/json, application/proto, application/grpc or application/grpc-web", r.Header.Get("Content-Type"))
