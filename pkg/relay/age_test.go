@@ -2,12 +2,14 @@ package relay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
@@ -26,25 +28,54 @@ func aging(t *testing.T) *bustest.Server {
 		bustest.Topology(func(o *topology.Options) { o.EventsMaxAge = maxAge }),
 		bustest.Spec(func(s *topology.Spec) {
 			streams(s)
-			s.Streams = append(s.Streams, s.Streams[2])
-			log := &s.Streams[len(s.Streams)-1]
-			log.Name, log.Subjects, log.Retention = "LOG", []string{"log.>"}, 0
+			s.Streams = append(s.Streams, jetstream.StreamConfig{Name: "LOG", Subjects: []string{"log.>"}})
 		}))
 }
 
-// intoEvents relays LOG into EVENTS and tells what it has relayed: EVENTS forgets.
-func intoEvents(b *bus.Bus, count map[string]int) relay.Options {
+// intoEvents relays LOG into EVENTS.
+func intoEvents(b *bus.Bus) relay.Options {
 	return relay.Options{
 		Name: "aging", Bus: b, Source: "LOG", Target: topology.Events, PinnedTTL: 5 * time.Minute, Linger: 50 * time.Millisecond,
 		Map: func(_ context.Context, m relay.Message) (relay.Effects, error) {
-			count[string(m.Data)]++
 			return relay.Effects{Msgs: []*nats.Msg{{Subject: "evt.AA.aging.seen", Data: m.Data}}}, nil
 		},
 	}
 }
 
+// log is what has been stored in EVENTS, by sequence: it has to be asked before
+// EVENTS forgets.
+type log map[uint64]string
+
+func (l log) note(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	s, err := b.JS.Stream(t.Context(), topology.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := uint64(1); ; seq++ {
+		m, err := s.GetMsg(t.Context(), seq, jetstream.WithGetMsgSubject("evt.>"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq = m.Sequence
+		l[seq] = string(m.Data)
+	}
+}
+
+// counts are how often each body was stored.
+func (l log) counts() map[string]int {
+	n := map[string]int{}
+	for _, body := range l {
+		n[body]++
+	}
+	return n
+}
+
 // run runs one worker until the source is relayed up to last, and for a while.
-func run(t *testing.T, o relay.Options, last uint64, idle time.Duration, change func(*relay.Relay)) {
+func run(t *testing.T, o relay.Options, last uint64, idle time.Duration, seen log, change func(*relay.Relay)) {
 	t.Helper()
 	r, err := relay.New(o)
 	if err != nil {
@@ -60,6 +91,9 @@ func run(t *testing.T, o relay.Options, last uint64, idle time.Duration, change 
 	defer stop()
 	if err := r.Await(within, last); err != nil {
 		t.Fatal(err)
+	}
+	if seen != nil {
+		seen.note(t, o.Bus)
 	}
 	time.Sleep(idle) //nolint:forbidigo // in a bubble
 	cancel()
@@ -80,16 +114,17 @@ func times(from, to, n int) map[string]int {
 // written again and again.
 func TestCursorOutlivesItsStream(t *testing.T) {
 	bustest.Bubble(t, func(t *testing.T) {
-		b, count := aging(t).Bus(), map[string]int{}
-		run(t, intoEvents(b, count), put(t, b, "log.a", 0, 20), 5*maxAge, nil)
+		b := aging(t).Bus()
+		seen := log{}
+		run(t, intoEvents(b), put(t, b, "log.a", 0, 20), 5*maxAge, seen, nil)
 		if events := stored(t, b, topology.Events, "evt.>"); len(events) != 0 {
 			t.Fatalf("EVENTS still has %q", events)
 		}
 		if n := len(stored(t, b, topology.Events, subject.RelayCursor("aging"))); n != 1 {
 			t.Fatalf("%d cursors", n)
 		}
-		run(t, intoEvents(b, count), put(t, b, "log.a", 20, 30), 0, nil)
-		if d := cmp.Diff(times(0, 30, 1), count); d != "" {
+		run(t, intoEvents(b), put(t, b, "log.a", 20, 30), 0, seen, nil)
+		if d := cmp.Diff(times(0, 30, 1), seen.counts()); d != "" {
 			t.Fatal(d)
 		}
 	})
@@ -100,9 +135,10 @@ func TestCursorOutlivesItsStream(t *testing.T) {
 func TestCursorForgotten(t *testing.T) {
 	for name, lose := range map[string]bool{"durable kept": false, "durable lost": true} {
 		bustest.Bubble(t, func(t *testing.T) {
-			s, count := aging(t), map[string]int{}
+			s := aging(t)
 			b := s.Bus()
-			run(t, intoEvents(b, count), put(t, b, "log.a", 0, 20), 0, nil)
+			seen := log{}
+			run(t, intoEvents(b), put(t, b, "log.a", 0, 20), 0, seen, nil)
 			if lose {
 				if err := b.JS.DeleteConsumer(t.Context(), "LOG", "aging"); err != nil {
 					t.Fatal(err)
@@ -115,8 +151,8 @@ func TestCursorForgotten(t *testing.T) {
 			if n := len(stored(t, b, topology.Events, ">")); n != 0 {
 				t.Fatalf("%s: EVENTS still has %d", name, n)
 			}
-			run(t, intoEvents(b, count), put(t, b, "log.a", 20, 30), 0, nil)
-			if d := cmp.Diff(times(0, 30, 1), count); d != "" {
+			run(t, intoEvents(b), put(t, b, "log.a", 20, 30), 0, seen, nil)
+			if d := cmp.Diff(times(0, 30, 1), seen.counts()); d != "" {
 				t.Fatalf("%s: %s", name, d)
 			}
 			if d := cmp.Diff(10, len(stored(t, b, topology.Events, "evt.>"))); d != "" {
@@ -131,11 +167,12 @@ func TestCursorForgotten(t *testing.T) {
 // batch alone is relayed again.
 func TestTheRemainingWindow(t *testing.T) {
 	bustest.Bubble(t, func(t *testing.T) {
-		s, count := aging(t), map[string]int{}
+		s := aging(t)
 		b := s.Bus()
-		run(t, intoEvents(b, count), put(t, b, "log.a", 0, 20), 0, nil)
+		seen := log{}
+		run(t, intoEvents(b), put(t, b, "log.a", 0, 20), 0, seen, nil)
 		last := put(t, b, "log.a", 20, 25)
-		run(t, intoEvents(b, count), last, 0, func(r *relay.Relay) {
+		run(t, intoEvents(b), last, 0, seen, func(r *relay.Relay) {
 			r.At(func(_ context.Context, step string) error {
 				if step == "committed" {
 					return relay.ErrCrash
@@ -147,12 +184,12 @@ func TestTheRemainingWindow(t *testing.T) {
 		time.Sleep(2 * maxAge) //nolint:forbidigo // in a bubble
 		s.Resume()
 		time.Sleep(time.Minute) //nolint:forbidigo // in a bubble: expiry
-		run(t, intoEvents(b, count), put(t, b, "log.a", 25, 30), 0, nil)
+		run(t, intoEvents(b), put(t, b, "log.a", 25, 30), 0, seen, nil)
 		want := times(0, 30, 1)
 		for i := range times(20, 25, 2) {
 			want[i] = 2
 		}
-		if d := cmp.Diff(want, count); d != "" {
+		if d := cmp.Diff(want, seen.counts()); d != "" {
 			t.Fatal(d)
 		}
 	})
@@ -161,10 +198,10 @@ func TestTheRemainingWindow(t *testing.T) {
 // Nobody but a standby runs, and nothing comes: it keeps the cursor young.
 func TestStandbyKeepsTheCursor(t *testing.T) {
 	bustest.Bubble(t, func(t *testing.T) {
-		b, count := aging(t).Bus(), map[string]int{}
+		b := aging(t).Bus()
 		last := put(t, b, "log.a", 0, 20)
-		run(t, intoEvents(b, count), last, 0, nil)
-		run(t, intoEvents(b, count), last, 5*maxAge, nil) // nothing to do: it never takes over
+		run(t, intoEvents(b), last, 0, nil, nil)
+		run(t, intoEvents(b), last, 5*maxAge, nil, nil) // nothing to do: it never takes over
 		if n := len(stored(t, b, topology.Events, subject.RelayCursor("aging"))); n != 1 {
 			t.Fatalf("%d cursors", n)
 		}

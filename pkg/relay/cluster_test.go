@@ -20,7 +20,9 @@ func TestLeadersGoDown(t *testing.T) {
 		for i := range s.Streams {
 			s.Streams[i].Replicas = 3
 		}
-		s.Buckets[0].Replicas = 3
+		for i := range s.Buckets {
+			s.Buckets[i].Replicas = 3
+		}
 	}))
 	b := c.Bus()
 	first, _ := start(t, options(b)), start(t, options(b))
