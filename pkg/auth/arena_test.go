@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -90,9 +91,7 @@ func claims(change map[string]any) jwt.MapClaims {
 func token(t testing.TB, m jwt.SigningMethod, key any, header, change map[string]any) string {
 	t.Helper()
 	j := jwt.NewWithClaims(m, claims(change))
-	for k, v := range header {
-		j.Header[k] = v
-	}
+	maps.Copy(j.Header, header)
 	text, err := j.SignedString(key)
 	if err != nil {
 		t.Fatal(err)

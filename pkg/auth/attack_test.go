@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,9 +30,7 @@ func TestAttacks(t *testing.T) {
 	both := func(a, b map[string]any) map[string]any {
 		c := map[string]any{}
 		for _, m := range []map[string]any{a, b} {
-			for k, v := range m {
-				c[k] = v
-			}
+			maps.Copy(c, m)
 		}
 		return c
 	}

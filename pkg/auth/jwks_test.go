@@ -19,6 +19,12 @@ import (
 func issued(t *testing.T, f func(t *testing.T, i *issuer, verify func(kid string) fault.Code)) {
 	t.Helper()
 	ring := keyringOf() // outside: made once for all
+	texts := map[string]string{
+		"":      token(t, jwt.SigningMethodRS256, ring.rsa, nil, nil),
+		"rsa-1": token(t, jwt.SigningMethodRS256, ring.rsa, kid("rsa-1"), nil),
+		"rsa-2": token(t, jwt.SigningMethodRS256, ring.rsa2, kid("rsa-2"), nil),
+		"rsa-9": token(t, jwt.SigningMethodRS256, ring.rsa2, kid("rsa-9"), nil),
+	}
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{}
 		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey)), nil)
@@ -29,15 +35,7 @@ func issued(t *testing.T, f func(t *testing.T, i *issuer, verify func(kid string
 		tokens := auth.NewTokens(auth.TokensOptions{JWKS: j, Now: func() time.Time { return now }})
 		j.Start()
 		f(t, i, func(id string) fault.Code {
-			key := ring.rsa
-			if id == "rsa-2" {
-				key = ring.rsa2
-			}
-			var header map[string]any
-			if id != "" {
-				header = kid(id)
-			}
-			_, err := tokens.Verify(t.Context(), token(t, jwt.SigningMethodRS256, key, header, nil))
+			_, err := tokens.Verify(t.Context(), texts[id])
 			return fault.CodeOf(err)
 		})
 		if err := j.Close(t.Context()); err != nil {

@@ -63,34 +63,32 @@ type signature struct {
 // parseSignature reads the header behind its scheme. It is strict: each of the
 // four once, nothing else. Code signature_invalid.
 func parseSignature(text string) (s signature, err error) {
-	refused := func(rule string) (signature, error) {
-		return signature{}, fault.New(fault.SignatureInvalid, "signature: %s", rule)
-	}
+	refused := func(rule string) error { return fault.New(fault.SignatureInvalid, "signature: %s", rule) }
 	if len(text) > maxSignature {
-		return refused("the header is longer than any signature")
+		return s, refused("the header is longer than any signature")
 	}
 	values := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		if _, twice := values[name]; twice {
-			return refused("the header says something twice")
+			return s, refused("the header says something twice")
 		}
 		values[name] = value
 	}
 	seconds, err := strconv.ParseInt(values["time"], 10, 64)
 	switch {
 	case len(values) != 4:
-		return refused("must be " + SignatureScheme + " key=…, time=…, nonce=…, signature=…")
+		return s, refused("must be " + SignatureScheme + " key=…, time=…, nonce=…, signature=…")
 	case !plainText(values["key"], 1, maxHMACKeyID):
-		return refused("key must be 1 to 64 of A-Z a-z 0-9 - _")
+		return s, refused("key must be 1 to 64 of A-Z a-z 0-9 - _")
 	case err != nil || seconds < 0 || strconv.FormatInt(seconds, 10) != values["time"]:
-		return refused("time must be seconds since 1970")
+		return s, refused("time must be seconds since 1970")
 	case !plainText(values["nonce"], minNonce, maxNonce):
-		return refused("nonce must be 16 to 64 of A-Z a-z 0-9 - _")
+		return s, refused("nonce must be 16 to 64 of A-Z a-z 0-9 - _")
 	}
 	mac, err := base64.RawURLEncoding.Strict().DecodeString(values["signature"])
 	if err != nil || len(values["signature"]) != signatureTextLength {
-		return refused("signature must be 32 bytes in base64url without padding")
+		return s, refused("signature must be 32 bytes in base64url without padding")
 	}
 	return signature{key: values["key"], nonce: values["nonce"], time: time.Unix(seconds, 0), mac: mac}, nil
 }

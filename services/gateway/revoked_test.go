@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,7 +71,7 @@ func TestGW5RevokedWhileOpen(t *testing.T) {
 	if code, _ := w.dial(lost).closed(); code != websocket.StatusCode(fault.TokenRevoked.CloseCode()) {
 		t.Errorf("come back with it: %d", code)
 	}
-	if status, body := w.call(http.MethodGet, "/v1/events", lost, ""); status != http.StatusUnauthorized || !bytes.Contains([]byte(body), []byte("token_revoked")) {
+	if status, body := w.call(http.MethodGet, "/v1/events", lost, ""); status != http.StatusUnauthorized || !strings.Contains(body, "token_revoked") {
 		t.Errorf("over HTTP: %d %s", status, body)
 	}
 
