@@ -60,12 +60,12 @@ func (f Files) Server(log *slog.Logger, protocols ...string) (*tls.Config, error
 // certificate when it calls, and trusts the same authorities then. CA is
 // required. What it trusts when it calls is read once; the rest is reloaded.
 func (f Files) Peer(log *slog.Logger) (*tls.Config, error) {
-	if f.CA == "" && f.Cert+f.Key != "" {
-		return nil, fault.Field(fault.InvalidConfig, f.CAKey, "is needed beside %s: nodes check each other", f.CertKey)
-	}
 	c, err := f.Server(log)
 	if c == nil || err != nil {
 		return nil, err
+	}
+	if f.CA == "" {
+		return nil, fault.Field(fault.InvalidConfig, f.CAKey, "is needed beside %s: nodes check each other", f.CertKey)
 	}
 	certificate := c.GetCertificate
 	c.RootCAs = c.ClientCAs
