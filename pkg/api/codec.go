@@ -104,27 +104,19 @@ func codecFor(contentType string) (codec, error) {
 	return nil, fault.Field(fault.UnsupportedContentType, "content-type", "%.64q is not application/json or application/proto", contentType)
 }
 
-// raw is a message of whatever type as Connect sees it: the bytes, and how to
-// read them. Decoding is left to the chain, so that its errors are ours.
-type raw struct {
-	codec codec
-	data  []byte
-}
+// raw is a message of whatever type as Connect sees it: its bytes. Decoding is
+// left to the chain, so that its errors are ours.
+type raw struct{ data []byte }
 
 // rawCodec is a codec of Connect that takes and gives raw.
-type rawCodec struct {
-	codec
-	name string
-}
-
-func (c rawCodec) Name() string { return c.name }
+type rawCodec struct{ codec }
 
 func (c rawCodec) Unmarshal(b []byte, v any) error {
 	r, ok := v.(*raw)
 	if !ok {
 		return c.codec.Unmarshal(b, v)
 	}
-	r.codec, r.data = c.codec, append([]byte(nil), b...) // Connect's buffer is used again
+	r.data = append([]byte(nil), b...) // Connect's buffer is used again
 	return nil
 }
 

@@ -33,15 +33,19 @@ func (m *Mux) mountRPC(s *service, me Method) {
 		var out *outcome
 		out, _ = ctx.Value(outcomeKey{}).(*outcome)
 		out.reached = true
-		data, err := me.run(ctx, r.Msg.codec, r.Msg.data)
+		var c codec = binary{}
+		if strings.HasSuffix(r.Header().Get("Content-Type"), "json") {
+			c = JSON{}
+		}
+		data, err := me.run(ctx, c, r.Msg.data)
 		if err != nil {
 			out.err = err
 			return nil, connectError(fault.From(err))
 		}
-		return connect.NewResponse(&raw{r.Msg.codec, data}), nil
+		return connect.NewResponse(&raw{data}), nil
 	},
-		connect.WithCodec(rawCodec{JSON{}, "json"}),
-		connect.WithCodec(rawCodec{binary{}, "proto"}),
+		connect.WithCodec(rawCodec{JSON{}}),
+		connect.WithCodec(rawCodec{binary{}}),
 		connect.WithReadMaxBytes(m.o.MaxBytes), // after decompression
 	)
 	m.handle(s, "POST "+procedure, func(w http.ResponseWriter, r *http.Request) {

@@ -52,6 +52,8 @@ type world struct {
 	tokens *auth.HS256
 	s      *Service
 	http   *httptest.Server
+	mux    *http.ServeMux // behind http
+	api    *api.Mux
 	stop   func()
 }
 
@@ -82,7 +84,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	o.Env.API = api.NewMux(api.MuxOptions{
 		HTTP: o.Env.Mux, Guard: o.Env.Guard, Registry: o.Env.Registry, Tracer: o.Env.Tracer, Log: o.Env.Log, Limiter: o.Env.Limits, Audit: o.Env.Audit, MaxBytes: 8 * o.Env.MaxEventBytes,
 	})
-	w := &world{t: t, nats: bustest.Start(t, servers...), tokens: tokens}
+	w := &world{t: t, nats: bustest.Start(t, servers...), tokens: tokens, mux: o.Env.Mux, api: o.Env.API}
 	o.Env.Bus = w.nats.Bus()
 	if w.s, err = New(o); err != nil {
 		t.Fatal(err)
