@@ -91,5 +91,11 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 		t.Errorf("the second gateway serves %d events: %d %s", n, status, page)
 	}
 	third.interrupt()
+
+	// Who may connect.
+	second.run(m.block("permissions"))
+	second.showed(`(?m)^nats/server\.conf, and the passwords of 3 users beside it`)
+	second.run("cat nats/server.conf")
+	second.showed(`"publish": \{"allow":\["svc\.>","evt\.AA\.>"`)
 	m.stop(server)
 }

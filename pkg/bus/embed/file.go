@@ -61,5 +61,5 @@ func (u User) about() string {
 	if u.Tenants[0] == AllTenants {
 		where = "every tenant"
 	}
-	return fmt.Sprintf("%s of %s; inbox prefix %s", u.Role, where, InboxPrefix(u.Name))
+	return fmt.Sprintf("%s of %s", u.Role, where)
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
+	"github.com/belfry-events/belfry/pkg/client"
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -116,7 +118,7 @@ func (p *plain) as(name string) *nats.Conn {
 		}
 		login = nats.Nkey(public, p.key.Sign)
 	}
-	return bustest.Connect(p.t, p.url, login, nats.CustomInboxPrefix(embed.InboxPrefix(name)), nats.NoReconnect())
+	return bustest.Connect(p.t, p.url, login, nats.NoReconnect())
 }
 
 func TestPlainServerRefuses(t *testing.T) {
@@ -124,21 +126,21 @@ func TestPlainServerRefuses(t *testing.T) {
 	p := plainServer(t)
 	everybody := []string{
 		"live.evt.AA.invoices.created", "ctl.op.AA.x", "mbx.a", "dead.relay.x", "clock._.Noon", "presence.AA.anna", "hook.AA.x", "rt._.all",
-		"$KV.belfry_topology.EVENTS", "_INBOX.x", "_INBOX_dash.x", "_INBOX_billing.x", "_INBOX_SERVICE.x", "_R_.x", "other",
+		"$KV.belfry_topology.EVENTS", "_INBOX.x", "_INBOX_SERVICE.x", "_R_.x", "other",
 		"$JS.API.INFO", "$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.PURGE.EVENTS",
 		"$JS.API.CONSUMER.CREATE.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.x", "$JS.API.DIRECT.GET.DEADLETTERS", "$JS.API.STREAM.INFO.DEADLETTERS",
 		"$JS.ACK.EVENTS.x.1.1.1.1.1", "$SYS.REQ.SERVER.PING", "$SRV.PING",
 	}
 	logged := []string{"$JS.API.DIRECT.GET.EVENTS", "$JS.API.STREAM.INFO.EVENTS"}
 	otherTenants := []string{"evt.BB.invoices.created", "op.BB.invoices.insert.1", "rt.BB.u.anna", "evt.AA=2E1.x.y", "evt.*.x.y", "evt.>"}
-	feeds := []string{">", "*.>", "evt.>", "ctl.>", "op.>", "rt.>", "rt.AA.u.anna", "svc.>", "hook.>", "mbx.>", "dead.>", "$JS.>", "$SYS.>", "_INBOX.>", "_INBOX_SERVICE.>", "_INBOX_*.>", "_R_.>"}
+	feeds := []string{">", "*.>", "evt.>", "ctl.>", "op.>", "rt.>", "rt.AA.u.anna", "svc.>", "hook.>", "mbx.>", "dead.>", "$JS.>", "$SYS.>", "_INBOX_SERVICE.>", "_INBOX_*.>", "_R_.>"}
 	for _, u := range []struct {
 		name             string
 		publish, listen  []string
 		mayPublish, hear []string
 	}{
 		{
-			"billing", append(slices.Clone(logged), otherTenants...), append([]string{"live.>", "live.evt.AA.>", "clock.>", "_INBOX_dash.>"}, feeds...),
+			"billing", append(slices.Clone(logged), otherTenants...), append([]string{"live.>", "live.evt.AA.>", "clock.>"}, feeds...),
 			[]string{"evt.AA.invoices.created", "evt.A=2E1.invoices.created", "op.AA.invoices.insert.1", "rt.AA.u.anna", "svc.gateway.Publish"},
 			nil,
 		},
@@ -146,7 +148,7 @@ func TestPlainServerRefuses(t *testing.T) {
 		{"erp", []string{"$JS.API.DIRECT.GET.EVENTS"}, feeds, []string{"evt.BB.x.created", "rt.AA.all", "$JS.API.STREAM.INFO.EVENTS"}, nil},
 		{
 			"dash", append([]string{"evt.AA.invoices.created", "op.AA.x.insert.1", "rt.AA.u.anna", "$JS.API.DIRECT.GET.EVENTS.evt.BB.x.y", "$JS.API.DIRECT.GET.EVENTS.ctl.x"}, append(logged, otherTenants...)...),
-			append([]string{"live.>", "live.evt.BB.>", "live.evt.*.x.y", "clock.>", "clock.BB.>", "presence.>", "presence.BB.x", "_INBOX_billing.>"}, feeds...),
+			append([]string{"live.>", "live.evt.BB.>", "live.evt.*.x.y", "clock.>", "clock.BB.>", "presence.>", "presence.BB.x"}, feeds...),
 			[]string{"svc.gateway.ReadEvents", "$JS.API.DIRECT.GET.EVENTS.evt.AA.x.y"},
 			[]string{"live.evt.AA.>", "live.evt.AA.invoices.*", "clock._.>", "clock.AA.>", "presence.AA.*"},
 		},
@@ -234,7 +236,17 @@ func TestPlainServerServes(t *testing.T) {
 			t.Errorf("%s: %v, %v", body, m, err)
 		}
 	}
-	if s, err := topology.EventsState(t.Context(), audit); err != nil || s.Last != 4 {
+	ours, err := client.Connect(t.Context(), p.url, client.Options{Source: "/erp", User: "erp", Password: password("erp")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Publish(t.Context(), event.Event{Tenant: "AA", Topic: "x", Verb: "created"}); err != nil {
+		t.Error(err)
+	}
+	if err := ours.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s, err := topology.EventsState(t.Context(), audit); err != nil || s.Last != 5 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -260,14 +272,14 @@ func TestPlainServerKeepsAnswersApart(t *testing.T) {
 			t.Fatal(err, c.LastError())
 		}
 	}
-	hear(p.bus.NC, "ctl.>", "live.>", "dead.>", "$JS.API.STREAM.DELETE.*", "_INBOX_*.>", "evt.AA.>")
-	hear(p.as("dash"), "live.evt.AA.>", "_INBOX_dash.>")
-	hear(p.as("audit"), "live.>", "_INBOX_audit.>")
-	hear(billing, "_INBOX_billing.>")
+	hear(p.bus.NC, "ctl.>", "live.>", "dead.>", "$JS.API.STREAM.DELETE.*", "_INBOX.x", "_INBOX_SERVICE.x", "evt.AA.>")
+	hear(p.as("dash"), "live.evt.AA.>", "_INBOX.>")
+	hear(p.as("audit"), "live.>", "_INBOX.>")
+	hear(billing, "_INBOX.>")
 
 	for _, answer := range []string{
 		"ctl.forged", "live.evt.AA.invoices.forged", "dead.x.y", "$JS.API.STREAM.DELETE.EVENTS",
-		"_INBOX_billing.x", "_INBOX_dash.x", "_INBOX_audit.x", "_INBOX_SERVICE.x", "evt.AA.invoices.forged",
+		"_INBOX.x", "_INBOX_SERVICE.x", "evt.AA.invoices.forged",
 	} {
 		if err := rival.PublishRequest("svc.echo.Echo", answer, []byte("forged")); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,10 @@ type User struct {
 }
 
 const (
-	inbox       = "_INBOX.>"
+	// Everybody's own: the account keeps inboxes apart, so that no client has to
+	// be told a prefix.
+	inbox = "_INBOX.>"
+
 	accountInfo = "$JS.API.INFO"
 
 	directGet  = "$JS.API.DIRECT.GET." + topology.Events
@@ -181,19 +184,6 @@ func (u User) account() string {
 	return AppAccount + "_" + u.Name
 }
 
-// Inbox is where answers to the user go: clients of a named user need
-// nats.CustomInboxPrefix of it, without the ".>".
-func (u User) inbox() string {
-	if u.Role == RoleApp {
-		return inbox
-	}
-	return InboxPrefix(u.Name) + ".>"
-}
-
-// InboxPrefix is where the answers to a publisher or reader of this name go; its
-// connections need it as nats.CustomInboxPrefix.
-func InboxPrefix(name string) string { return "_INBOX_" + name }
-
 func (u User) credentials() object {
 	if u.NKey != "" {
 		return object{"nkey": u.NKey}
@@ -208,7 +198,7 @@ func (u User) user(r rights) object {
 	for _, q := range r.asks {
 		publish = append(publish, q.subject)
 	}
-	subscribe := []string{u.inbox()}
+	subscribe := []string{inbox}
 	for _, h := range r.hears {
 		subscribe = append(subscribe, h.subject)
 	}
