@@ -80,6 +80,7 @@ func (p *Process) newHTTP(context.Context) (run.Service, error) {
 		Limiter: p.limits, Audit: p.audit,
 		MaxBytes: batchFactor * c.Events.MaxBytes, Version: Version(),
 	})
+	p.api.MountDocs()
 	p.http = api.NewServer(api.ServerOptions{
 		Key: "http.addr", Addr: c.HTTP, TLS: tls, Log: p.log,
 		Handler: api.Gate(p.closed, api.Audited(p.audit, api.Routes(p.mux))),
