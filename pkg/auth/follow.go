@@ -154,6 +154,7 @@ func (r *Revocations) take(all *snapshot, e jetstream.KeyValueEntry) {
 		who.tenant = ""
 	}
 	id := subject.Unescape(rest)
+	made := Revocation{User: who.user, Tenant: who.tenant}
 	switch {
 	case e.Operation() != jetstream.KeyValuePut: // it has had its time
 		switch kind {
@@ -165,6 +166,7 @@ func (r *Revocations) take(all *snapshot, e jetstream.KeyValueEntry) {
 		return
 	case kind == "token":
 		into.tokens[id] = struct{}{}
+		made = Revocation{TokenID: id}
 	case kind == "user":
 		var v Revocation
 		if err := json.Unmarshal(e.Value(), &v); err != nil || v.Before.IsZero() {
@@ -174,5 +176,8 @@ func (r *Revocations) take(all *snapshot, e jetstream.KeyValueEntry) {
 	}
 	if all == nil {
 		r.tell()
+		if r.tells != nil {
+			r.tells(made)
+		}
 	}
 }

@@ -29,7 +29,7 @@ const (
 type JWKSOptions struct {
 	URL     string            // https, or http on the loopback; required
 	Refresh time.Duration     // how often the set is read; default DefaultJWKSRefresh
-	HTTP    http.RoundTripper // default http.DefaultTransport
+	HTTP    http.RoundTripper // default one like http.DefaultTransport
 	Log     *slog.Logger      // default: discards
 }
 
@@ -63,6 +63,9 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if t, ok := http.DefaultTransport.(*http.Transport); ok && o.HTTP == nil {
+		o.HTTP = t.Clone() // its own, because Close closes its connections
 	}
 	j := &JWKS{o: o}
 	j.client = &http.Client{Transport: o.HTTP, Timeout: jwksTimeout, CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -103,9 +106,7 @@ func (j *JWKS) Start() {
 func (j *JWKS) Close(context.Context) error {
 	j.end()
 	j.wg.Wait()
-	if j.o.HTTP == nil {
-		j.client.CloseIdleConnections()
-	}
+	j.client.CloseIdleConnections()
 	return nil
 }
 

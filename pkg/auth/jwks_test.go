@@ -3,6 +3,7 @@ package auth_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -143,5 +144,35 @@ func TestJWKSAddress(t *testing.T) {
 		if _, err := auth.NewJWKS(auth.JWKSOptions{URL: url}); (err == nil) != ok || err != nil && fault.CodeOf(err) != fault.InvalidConfig {
 			t.Errorf("%q: %v", url, err)
 		}
+	}
+}
+
+// Over a real socket: a good set is taken, and one that we are sent on to in the
+// clear is not.
+func TestJWKSOverHTTP(t *testing.T) {
+	t.Parallel()
+	ring := keyringOf()
+	set := jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey))
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		code   fault.Code
+	}{
+		"a set":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(set)) }, ""},
+		"sent on":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://idp.example/", http.StatusFound) }, fault.Unavailable},
+		"for ever": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, fault.Unavailable},
+	} {
+		s := httptest.NewServer(c.answer)
+		j, err := auth.NewJWKS(auth.JWKSOptions{URL: s.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Start()
+		tokens := auth.NewTokens(auth.TokensOptions{JWKS: j, Now: func() time.Time { return now }})
+		_, err = tokens.Verify(t.Context(), token(t, jwt.SigningMethodRS256, ring.rsa, kid("rsa-1"), nil))
+		wants(t, name, fault.CodeOf(err), c.code)
+		if err := j.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.Close()
 	}
 }

@@ -128,6 +128,7 @@ type Revocations struct {
 	js    jetstream.JetStream
 	log   *slog.Logger
 	ready chan struct{}
+	tells func(Revocation)
 
 	mu      sync.RWMutex
 	tokens  map[string]struct{}
@@ -147,6 +148,10 @@ func NewRevocations(js jetstream.JetStream, log *slog.Logger) *Revocations {
 		tokens: map[string]struct{}{}, users: map[tenantUser]time.Time{},
 	}
 }
+
+// OnRevoked has f called for every revocation that comes while Run follows them,
+// not for those that were there before. f must not block. Call it before Run.
+func (r *Revocations) OnRevoked(f func(Revocation)) { r.tells = f }
 
 // Check is nil for a principal whose token still holds; code token_revoked. It
 // does not block.
