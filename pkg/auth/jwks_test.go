@@ -157,8 +157,10 @@ func TestJWKSOverHTTP(t *testing.T) {
 		answer http.HandlerFunc
 		code   fault.Code
 	}{
-		"a set":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(set)) }, ""},
-		"sent on":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://idp.example/", http.StatusFound) }, fault.Unavailable},
+		"a set": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(set)) }, ""},
+		"sent on": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://idp.example/", http.StatusFound)
+		}, fault.Unavailable},
 		"for ever": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, fault.Unavailable},
 	} {
 		s := httptest.NewServer(c.answer)
