@@ -108,6 +108,9 @@ func (d describer) route(s *service, me protoreflect.MethodDescriptor, r Route) 
 	method, path, _ := strings.Cut(r.Pattern, " ")
 	op := d.operation(s, me, strings.ToLower(method)+strings.NewReplacer("/", ".", "{", "", "}", "").Replace(path), "Fault")
 	op["x-route-of"] = string(me.Name())
+	if r.About != "" {
+		op["description"] = proto.Comment(string(me.FullName())) + "\n\n" + r.About
+	}
 	var parameters []object
 	inPath := wildcards(r.Pattern)
 	fields := me.Input().Fields()

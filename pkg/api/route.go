@@ -22,6 +22,7 @@ type Route struct {
 	// Serve answers in place of the method where the request is more than its
 	// message, such as a CloudEvent in headers; nil = the method.
 	Serve func(ctx context.Context, h http.Header, body []byte) (proto.Message, error)
+	About string // what is different from the method; for the API's description
 	// Takes describes the bodies that Serve takes, media types and what they
 	// are; only for the API's description.
 	Takes []Media

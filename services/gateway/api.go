@@ -30,7 +30,10 @@ func (s *Service) mountAPI(m *api.Mux) error {
 		Contract: gatewayv1.File_belfry_gateway_v1_gateway_proto.Services().ByName("GatewayService"),
 		Methods:  []api.Method{api.Unary("Publish", s.Publish), api.Unary("ReadEvents", s.ReadEvents)},
 		Routes: []api.Route{
-			{Pattern: "POST /v1/events", Method: "Publish", Serve: s.postEvents, MaxBytes: s.maxBody, Takes: modes},
+			{
+				Pattern: "POST /v1/events", Method: "Publish", Serve: s.postEvents, MaxBytes: s.maxBody, Takes: modes,
+				About: "A batch is answered so, one event by its Receipt alone.",
+			},
 			{Pattern: "GET /v1/events", Method: "ReadEvents"},
 		},
 		Wrap: s.origin,
