@@ -49,7 +49,7 @@ func (r *Relay) putCopy(ctx context.Context, c cursor, revision uint64) (uint64,
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	ack, err := r.o.Bus.JS.PublishMsg(ctx, &nats.Msg{Subject: r.copySubject(), Data: body},
+	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.copySubject(), Data: body},
 		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
 	var api *jetstream.APIError
 	switch {

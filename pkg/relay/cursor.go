@@ -51,8 +51,12 @@ func (r *Relay) sign(c cursor) cursor {
 const (
 	headerExpected = "Nats-Expected-Last-Subject-Sequence"
 	headerRollup   = "Nats-Rollup"
-	callTimeout    = 5 * time.Second
 )
+
+// callTimeout bounds one request. One that went to a node that died is never
+// answered, also when its successor leads already: the sooner it is given up,
+// the shorter the relay stands after an election.
+const callTimeout = 2 * time.Second
 
 // message is c as the last message of a batch that replaces revision.
 func (c cursor) message(subj string, revision uint64, rollup bool) (*nats.Msg, error) {

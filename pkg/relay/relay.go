@@ -18,6 +18,7 @@ import (
 // own process: one works, the others wait. It is a run.Service and a run.Checker.
 type Relay struct {
 	o       Options
+	js      jetstream.JetStream // gives up after callTimeout
 	metrics *gauges
 	writer  string        // this worker, in the cursors it writes
 	opened  chan struct{} // closed once
@@ -42,8 +43,12 @@ func New(o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	js, err := jetstream.New(o.Bus.NC, jetstream.WithDefaultTimeout(callTimeout))
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "relay %s: open JetStream", o.Name)
+	}
 	return &Relay{
-		o: o, metrics: newGauges(o), writer: nuid.Next(), opened: make(chan struct{}),
+		o: o, js: js, metrics: newGauges(o), writer: nuid.Next(), opened: make(chan struct{}),
 		state: fault.New(fault.Starting, "relay %s is starting", o.Name),
 		at:    func(context.Context, step) error { return nil },
 	}, nil
@@ -64,7 +69,7 @@ func (r *Relay) Check(context.Context) error {
 
 const (
 	reopenWait    = 50 * time.Millisecond
-	maxReopenWait = 5 * time.Second
+	maxReopenWait = time.Second
 )
 
 // Run relays until ctx is cancelled; what is being stored then is finished and

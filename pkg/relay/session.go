@@ -115,7 +115,7 @@ func (s *session) open() (err error) {
 }
 
 func (s *session) stream(name string) (jetstream.Stream, error) {
-	stream, err := s.o.Bus.JS.Stream(s.ctx, name)
+	stream, err := s.js.Stream(s.ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fault.Wrap(fault.StreamLost, err, "relay %s: there is no stream %s", s.o.Name, name)
 	}

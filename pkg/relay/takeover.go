@@ -107,19 +107,18 @@ func (s *session) load(info *jetstream.ConsumerInfo) (err error) {
 	return s.fits(s.cur)
 }
 
-// reset brings back what is not acknowledged. A work queue goes back to its ack
-// floor and never past it: that would strand messages. Other streams go back no
-// further than the cursor allows, and forward only with a durable that was made
-// anew, which has forgotten all acknowledgements: then Settled is the floor.
+// reset brings back what is not acknowledged, and all above the cursor, whatever
+// the ack floor says: a server that took the durable over may have it too high,
+// from deliveries of before a reset. It never goes forward past what is not
+// acknowledged: in a work queue that would strand it. Only of a durable that was
+// made anew on another stream, and has forgotten all acknowledgements, Settled is
+// the floor.
 func (s *session) reset(info *jetstream.ConsumerInfo) (err error) {
-	switch {
-	case !s.limits:
-		_, err = s.source.ResetConsumer(s.ctx, s.o.Name)
-	case info.Created.Equal(s.cur.Consumer):
-		_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, min(info.AckFloor.Stream, s.cur.Seq)+1)
-	default:
-		_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, s.cur.Settled+1)
+	from := min(info.AckFloor.Stream, s.cur.Seq)
+	if s.limits && !info.Created.Equal(s.cur.Consumer) {
+		from = s.cur.Settled
 	}
+	_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, from+1)
 	s.cur.Consumer = info.Created
 	return err
 }
