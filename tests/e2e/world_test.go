@@ -20,8 +20,9 @@ import (
 // world is a running platform as its clients see it.
 type world struct {
 	t       *testing.T
-	dataDir string // holds the secret of the tokens
-	nats    string // URL for clients without credentials
+	dataDir string   // holds the secret of the tokens
+	nats    string   // URL for clients without credentials
+	operate []string // arguments by which an operator's command finds the platform
 	fronts  []*front
 	traces  *traces // where the programs send their spans
 
@@ -63,6 +64,7 @@ func oneProcess(t *testing.T) *world {
 	t.Helper()
 	at := bustest.FreeAddrs(t, 3)
 	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t)}
+	w.operate = []string{"--nats", at[2], "--data-dir", w.dataDir}
 	w.add(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)
 	return w
 }
@@ -81,6 +83,7 @@ func separateProcesses(t *testing.T) *world {
 	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	w.operate = []string{"--nats-url", c.URL(), "--nats-user", service.User.Username(), "--nats-password-file", file}
 	// Both sign and verify with the secret of one data directory.
 	for range 2 {
 		at := bustest.FreeAddrs(t, 2)
