@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/run"
@@ -108,8 +109,17 @@ func (p *Process) openAuth(context.Context) (_ closer, err error) {
 
 // newGuard needs the bus: what was revoked, and which signed requests were taken,
 // is the same in every process. It is ready when it knows all revocations.
-func (p *Process) newGuard(context.Context) (run.Service, error) {
+func (p *Process) newGuard(ctx context.Context) (run.Service, error) {
 	revocations := auth.NewRevocations(p.bus.JS, p.log)
+	// Who did it is known as far as NATS knows it: somebody with a service's
+	// credentials. Every process records what it has heard of.
+	revocations.OnRevoked(func(r auth.Revocation) {
+		what := "revoke token " + r.TokenID
+		if r.TokenID == "" {
+			what = "revoke user " + r.User
+		}
+		p.audit.Record(ctx, api.Entry{Who: "service", What: what, Tenant: r.Tenant, Admin: true})
+	})
 	o := auth.GuardOptions{Tokens: p.tokens, Revocations: revocations, Window: p.o.Config.Auth.HMACWindow}
 	if p.hmacKeys != nil {
 		o.Keys, o.Nonces = p.hmacKeys, auth.NewNonces(p.bus.JS)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/certs/certstest"
@@ -22,6 +23,7 @@ func TestAllInOneOverTLS(t *testing.T) {
 	pair := ca.Issue("belfry")
 	at := bustest.FreeAddrs(t, 2)
 	audit := filepath.Join(t.TempDir(), "audit.log")
+	dir := t.TempDir()
 	args := []string{"--admin", at[0], "--nats", at[1]}
 	for _, setting := range []string{
 		"http.tls_cert=" + pair.Cert, "http.tls_key=" + pair.Key,
@@ -31,7 +33,7 @@ func TestAllInOneOverTLS(t *testing.T) {
 	} {
 		args = append(args, "--set", setting)
 	}
-	_, m := spawn(t, `(?s)Open +(https://[^/]+)/#token=(\S+)\n`, append([]string{"run", "--data-dir", t.TempDir(), "--http", "127.0.0.1:0"}, args...)...)
+	_, m := spawn(t, `(?s)Open +(https://[^/]+)/#token=(\S+)\n`, append([]string{"run", "--data-dir", dir, "--http", "127.0.0.1:0"}, args...)...)
 	web, token := m[1], m[2]
 
 	if out, err := belfry(t, "", append([]string{"check"}, args...)...); err != nil || !strings.HasPrefix(out, "ready") {
@@ -67,6 +69,15 @@ func TestAllInOneOverTLS(t *testing.T) {
 	if err != nil || bytes.Count(b, []byte("\n")) != 1 || !bytes.Contains(b, []byte(`"outcome":"token_invalid"`)) || bytes.Contains(b, []byte("hunter2")) {
 		t.Errorf("audit: %v\n%s", err, b)
 	}
+
+	// What an operator does is in it, too, though it came over NATS.
+	if _, err := belfry(t, "", append([]string{"revoke", "--user", "mallory", "--tenant", "AA", "--data-dir", dir}, args...)...); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Eventually(t, 20*time.Second, "the revocation is in the audit log", func() bool {
+		b, err := os.ReadFile(audit)
+		return err == nil && bytes.Contains(b, []byte(`"who":"service","token_id":"","what":"revoke user mallory","tenant":"AA","outcome":"ok"`))
+	})
 }
 
 // Nodes need all three files; what is missing is named.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -13,8 +14,9 @@ func (s *Service) closeRevoked(ctx context.Context) {
 	for {
 		changed := s.guard.Changed() // before looking, so that nothing falls between
 		for _, c := range s.hub.all() {
-			if s.guard.Revoked(c.principal) != nil {
+			if !c.isClosing() && s.guard.Revoked(c.principal) != nil {
 				c.shut(fault.TokenRevoked)
+				s.record(ctx, c, api.Entry{What: "connection", Code: fault.TokenRevoked})
 			}
 		}
 		select {

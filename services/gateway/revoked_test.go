@@ -35,9 +35,10 @@ func TestGW5RevokedWhileOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var audit record
 	w := newWorld(t, func(o *Options, _ *[]bustest.Option) {
 		o.Env.Guard = auth.NewGuard(auth.GuardOptions{Tokens: tokens, Revocations: revocations})
-	})
+	}, audited(&audit))
 	of := func(user string) string {
 		return w.sign(auth.Claims{Subject: user, Tenants: []string{"AA"}, Grants: auth.Everything(), TTL: time.Hour})
 	}
@@ -83,6 +84,9 @@ func TestGW5RevokedWhileOpen(t *testing.T) {
 		t.Errorf("a user's stream: %+v", e)
 	}
 	within(since)
+	if n := strings.Count(audit.String(), `"what":"connection","tenant":"AA","outcome":"token_revoked"`); n != 3 {
+		t.Errorf("%d of 3 connections that were closed are in the audit log:\n%s", n, audit.String())
+	}
 	for name, c := range map[string]*window{"another token of anna": own, "clara": clara} {
 		if f := c.ask(`{"ping":{}}`); f.Pong == nil {
 			t.Errorf("%s: %+v", name, f)

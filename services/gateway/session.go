@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	gatewayv1 "github.com/belfry-events/belfry/proto/belfry/gateway/v1"
@@ -143,7 +144,7 @@ func (n *session) filter(sub *gatewayv1.Subscription) (filter, []key, error) {
 	}
 	keys, err := f.keys(n.c.principal)
 	if err != nil {
-		n.record("subscribe", sub.GetTenant(), err)
+		n.s.record(n.ctx, n.c, api.Entry{What: "subscribe", Tenant: sub.GetTenant(), Code: fault.CodeOf(err)})
 	}
 	return f, keys, err
 }

@@ -226,10 +226,9 @@ func (s *Service) authenticate(r *http.Request) (*auth.Principal, error) {
 }
 
 // record tells the audit log what was refused on an open connection.
-func (n *session) record(what, tenant string, err error) {
-	entry := api.Entry{What: what, Tenant: tenant, Code: fault.CodeOf(err)}.Of(n.c.principal)
-	if socket, ok := n.c.out.(*webSocketSink); ok {
-		entry = entry.From(socket.socket.RemoteAddr())
+func (s *Service) record(ctx context.Context, c *connection, entry api.Entry) {
+	if out, ok := c.out.(*webSocketSink); ok {
+		entry = entry.From(out.socket.RemoteAddr())
 	}
-	n.s.audit.Record(n.ctx, entry)
+	s.audit.Record(ctx, entry.Of(c.principal))
 }

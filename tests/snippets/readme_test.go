@@ -96,6 +96,6 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	second.run(m.block("permissions"))
 	second.showed(`(?m)^nats/server\.conf, and the passwords of 3 users beside it`)
 	second.run("cat nats/server.conf")
-	second.showed(`"publish": \{"allow":\["svc\.>","evt\.AA\.>"`)
+	second.showed(`"publish":\{"allow":\["svc\.>","evt\.AA\.>"`)
 	m.stop(server)
 }
