@@ -7,6 +7,7 @@ replace github.com/belfry-events/belfry/pkg => ../../pkg
 replace github.com/belfry-events/belfry/proto => ../../proto
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/proto v0.0.0
 	github.com/coder/websocket v1.8.15
@@ -24,7 +25,6 @@ require (
 )
 
 require (
-	connectrpc.com/connect v1.21.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
