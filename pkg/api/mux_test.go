@@ -89,6 +89,7 @@ func newOffice(t *testing.T, limits error) *office {
 	if err := m.Mount(service(o.desk)); err != nil {
 		t.Fatal(err)
 	}
+	m.MountDocs()
 	o.http = apitest.NewServer(t, api.Wrap(api.Routes(mux), slog.New(slog.DiscardHandler)))
 	server := bustest.Start(t)
 	way := m.NATS(server.Bus().NC)
