@@ -90,8 +90,8 @@ func NewTokens(o TokensOptions) *Tokens {
 	return t
 }
 
-// Verify implements Verifier. It costs about 15 µs with HS256, 40 µs with RS256
-// and twice that with the others, once per connection or call.
+// Verify implements Verifier. It costs about 10 µs with HS256 and 100 µs or more
+// with a public key, nearly all of it golang-jwt's, once per connection or call.
 func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	if len(token) > MaxToken {
 		return nil, fault.New(fault.TokenInvalid, "token: %d bytes are above the maximum of %d", len(token), MaxToken)
