@@ -123,12 +123,13 @@ func (s *session) reset(info *jetstream.ConsumerInfo) (err error) {
 	return err
 }
 
-// purge removes all older cursors: a worker may have died before it did.
+// purge removes all older cursors: a worker may have died before it did. A stop
+// does not interrupt it: the cursor it belongs to is stored.
 func (s *session) purge() {
 	if s.rollup {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), callTimeout)
 	defer cancel()
 	if err := s.target.Purge(ctx, jetstream.WithPurgeSubject(s.o.Cursor), jetstream.WithPurgeSequence(s.revision)); err != nil {
 		s.o.Log.Debug("older cursors not removed", "relay", s.o.Name, telemetry.Err(err))
