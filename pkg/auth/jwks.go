@@ -89,8 +89,11 @@ func safeURL(u *url.URL) bool {
 func (j *JWKS) Start() {
 	j.wg.Go(func() {
 		for {
+			if done := j.read(); done != nil {
+				<-done
+			}
 			pause := j.o.Refresh
-			if j.read(); j.problem() != nil {
+			if j.problem() != nil {
 				pause = min(pause, jwksPause)
 			}
 			select {

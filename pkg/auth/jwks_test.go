@@ -106,7 +106,11 @@ func TestJWKSDownAtStart(t *testing.T) {
 		_, err := tokens.Verify(t.Context(), text)
 		wants(t, "while it is down", fault.CodeOf(err), fault.Unavailable)
 		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey)), nil)
+		asked := i.times()
 		time.Sleep(11 * time.Second) //nolint:forbidigo // in a bubble
+		if n := i.times(); n != asked+1 {
+			t.Errorf("asked %d times without a token that needs it, want once in ten seconds", n-asked)
+		}
 		if _, err = tokens.Verify(t.Context(), text); err != nil {
 			t.Errorf("ten seconds after it has come up: %v", err)
 		}
