@@ -14,6 +14,8 @@ import (
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/fault"
+	gatewayv1 "github.com/belfry-events/belfry/proto/belfry/gateway/v1"
 )
 
 // record is an audit log that can be read while it is written.
@@ -167,5 +169,24 @@ func TestRefusalsAreAudited(t *testing.T) {
 	}
 	if n := strings.Count(text, "\n"); n > 10 {
 		t.Errorf("%d lines:\n%s", n, text)
+	}
+}
+
+// A caller has one budget, whichever way it calls.
+func TestRateLimitOfEveryWay(t *testing.T) {
+	t.Parallel()
+	var audit record
+	w := newWorld(t, audited(&audit), limited(api.LimitConfig{PrincipalRate: 1, PrincipalBurst: 1}))
+	ways, token := waysIn(t, w), w.token()
+	if _, code := ways[0].read(token, &gatewayv1.ReadEventsRequest{}); code != "" {
+		t.Fatal(code)
+	}
+	for _, way := range ways {
+		if _, code := way.read(token, &gatewayv1.ReadEventsRequest{}); code != fault.RateLimited {
+			t.Errorf("%s: %q", way.name, code)
+		}
+	}
+	if !strings.Contains(audit.String(), `"who":" anna"`) || !strings.Contains(audit.String(), `"what":"svc.gateway.ReadEvents","tenant":"AA","outcome":"rate_limited","remote":""`) {
+		t.Errorf("a call over NATS is not in the audit log:\n%s", audit.String())
 	}
 }
