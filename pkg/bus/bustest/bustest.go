@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"testing"
 
 	"github.com/belfry-events/belfry/pkg/bus"
@@ -15,7 +16,7 @@ import (
 type Server struct {
 	t       testing.TB
 	set     settings
-	node    *embed.Server
+	node    atomic.Pointer[embed.Server] // a connection that reconnects asks while Resume changes it
 	service *bus.Bus
 	lost    uint64 // reconnects of the service connection before Stop
 }
@@ -30,12 +31,12 @@ func Start(t testing.TB, options ...Option) *Server {
 	}
 	t.Cleanup(func() {
 		closeBus(t, s.service)
-		stopNode(t, s.node)
+		stopNode(t, s.node.Load())
 	})
-	s.node = startNode(t, s.set.embed)
-	s.set.embed.Port = effectivePort(s.node, s.set.embed.Port)
+	s.node.Store(startNode(t, s.set.embed))
+	s.set.embed.Port = effectivePort(s.node.Load(), s.set.embed.Port)
 	s.service = s.set.connect(t, bus.Options{
-		Config:    bus.Config{User: embed.ServiceUser, Password: s.node.ServicePassword()},
+		Config:    bus.Config{User: embed.ServiceUser, Password: s.node.Load().ServicePassword()},
 		InProcess: s,
 	})
 	s.set.ensure(t, s.service)
@@ -62,32 +63,32 @@ func (s *Server) Restart() {
 func (s *Server) Stop() {
 	s.t.Helper()
 	s.lost = s.service.NC.Stats().Reconnects
-	stopNode(s.t, s.node)
+	stopNode(s.t, s.node.Load())
 }
 
 // Resume starts the server after Stop and waits for the service connection.
 func (s *Server) Resume() {
 	s.t.Helper()
-	s.node = startNode(s.t, s.set.embed)
+	s.node.Store(startNode(s.t, s.set.embed))
 	// Being connected says nothing: it may not have noticed yet.
 	Eventually(s.t, readyTimeout, "the service connection is back", func() bool { return s.service.NC.Stats().Reconnects > s.lost })
 }
 
 // InProcessConn makes a Server a nats.InProcessConnProvider that always leads
 // to the server running now.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.node.InProcess().InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.node.Load().InProcess().InProcessConn() }
 
 // URL is where clients connect; without credentials they are the user app.
-func (s *Server) URL() string { return s.node.ClientURL() }
+func (s *Server) URL() string { return s.node.Load().ClientURL() }
 
 // ServiceURL is URL with the credentials of the service user.
-func (s *Server) ServiceURL() string { return withUser(s.URL(), s.node.ServicePassword()) }
+func (s *Server) ServiceURL() string { return withUser(s.URL(), s.node.Load().ServicePassword()) }
 
 // Bus is a service connection, closed when the test ends.
 func (s *Server) Bus() *bus.Bus { return s.service }
 
 // Node is the server running now.
-func (s *Server) Node() *embed.Server { return s.node }
+func (s *Server) Node() *embed.Server { return s.node.Load() }
 
 // Topology are the options the topology was ensured with.
 func (s *Server) Topology() topology.Options { return s.set.topology }
