@@ -1,5 +1,10 @@
-// Package api is the HTTP edge: the server every listener of Belfry is, and how
-// answers and errors look on it.
+// Package api is the edge: the server every listener of Belfry is, the services'
+// APIs on it and on NATS, and how answers and errors look.
+//
+// A Mux mounts a protobuf service once, and it answers by Connect, gRPC, gRPC-Web,
+// plain HTTP routes and NATS requests, all through one chain:
+//
+//	trace ─▶ who is it? ─▶ too often? ─▶ handler ─▶ fault ─▶ metrics, log, audit
 //
 // Every error, of any route, is the JSON
 //
