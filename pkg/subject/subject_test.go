@@ -134,9 +134,17 @@ func TestMatch(t *testing.T) {
 		pattern, s string
 		want       bool
 	}{
-		{"a.b", "a.b", true}, {"a.b", "a.c", false}, {"a.b", "a", false}, {"a", "a.b", false},
-		{"a.*", "a.b", true}, {"a.*", "a.b.c", false}, {"*.b", "a.b", true},
-		{"a.>", "a.b.c", true}, {"a.>", "a", false}, {">", "a", true}, {Events, "evt.AA.x.y", true},
+		{"a.b", "a.b", true},
+		{"a.b", "a.c", false},
+		{"a.b", "a", false},
+		{"a", "a.b", false},
+		{"a.*", "a.b", true},
+		{"a.*", "a.b.c", false},
+		{"*.b", "a.b", true},
+		{"a.>", "a.b.c", true},
+		{"a.>", "a", false},
+		{">", "a", true},
+		{Events, "evt.AA.x.y", true},
 	} {
 		if got := Match(c.pattern, c.s); got != c.want {
 			t.Errorf("%q in %q: %v", c.s, c.pattern, got)
