@@ -53,8 +53,8 @@
 // another's, then this worker has lost.
 //
 // Never lost. A message is skipped only if its sequence is at or below the
-// cursor, and acknowledged only after that. Taking over resets the durable to its ack
-// floor, which is thus never above the cursor, so everything above the cursor is
+// cursor, and acknowledged only after that. Taking over resets the durable to the
+// lower of its ack floor and the cursor, so everything above the cursor is
 // delivered again, in order. That this worker has received all of it is proved
 // by the server's delivery numbers: 1 after a reset, then each the next, all to
 // the same pin, whose id the server makes anew whenever it pins a client. Any
