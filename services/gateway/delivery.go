@@ -58,7 +58,7 @@ type encoded struct {
 func newDelivery(ev *event.Event, cursor event.Cursor, span trace.SpanContext) *delivery {
 	d := &delivery{ev: ev, cursor: cursor, span: span}
 	for _, v := range durableViews {
-		if _, ok := v.Payload(ev); ok {
+		if v.Has(ev) {
 			d.views = append(d.views, v)
 		}
 	}

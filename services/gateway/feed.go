@@ -184,8 +184,9 @@ func (f *feed) run(ctx context.Context) {
 // arrive takes one live message: the hop "arrive".
 func (f *feed) arrive(ctx context.Context, m *nats.Msg) {
 	token := subject.TenantToken(m.Subject)
-	seq, err := strconv.ParseUint(last(m.Header, "Nats-Sequence"), 10, 64)
-	if err != nil {
+	at := event.StoredOf(m.Header, *f.epoch.Load())
+	seq := at.Cursor.Seq
+	if seq == 0 {
 		return // not republished by JetStream; nobody else may publish here
 	}
 	previous, _ := strconv.ParseUint(last(m.Header, "Nats-Last-Sequence"), 10, 64) // absent = 0 = nothing missed
@@ -196,7 +197,6 @@ func (f *feed) arrive(ctx context.Context, m *nats.Msg) {
 	if previous > pos && !f.repair(ctx, t, seq-1) {
 		return // the next comparison fills it, this one included
 	}
-	at := event.StoredOf(m.Header, *f.epoch.Load())
 	f.pass(ctx, t, strings.TrimPrefix(m.Subject, subject.LivePrefix), m.Header, m.Data, at)
 }
 

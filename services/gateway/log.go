@@ -32,7 +32,7 @@ func newLogReads(nc *nats.Conn, atOnce int) *logReads {
 const retryFor = 15 * time.Second
 
 // page is Reader.Page once it is this reader's turn.
-func (l *logReads) page(ctx context.Context, filter string, from uint64, limit int) (msgs []eventlog.Message, end bool, err error) {
+func (l *logReads) page(ctx context.Context, filter string, from uint64) (msgs []eventlog.Message, end bool, err error) {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
@@ -40,13 +40,13 @@ func (l *logReads) page(ctx context.Context, filter string, from uint64, limit i
 		return nil, false, ctx.Err()
 	}
 	err = persist(ctx, func() error {
-		msgs, end, err = l.Page(ctx, filter, from, limit, pageBytes)
+		msgs, end, err = l.Page(ctx, filter, from, pageMessages, pageBytes)
 		return err
 	})
 	return msgs, end, err
 }
 
-// next is Reader.Next with retryFor.
+// next is Reader.Next, tried as long as page is.
 func (l *logReads) next(ctx context.Context, filter string, from uint64) (m eventlog.Message, ok bool, err error) {
 	err = persist(ctx, func() error {
 		m, ok, err = l.Next(ctx, filter, from)
@@ -76,7 +76,7 @@ func persist(ctx context.Context, read func() error) error {
 // whether that was the end, so that nothing at the seam is missed.
 func (l *logReads) through(ctx context.Context, filter string, after, upto uint64, f func(eventlog.Message) error) error {
 	for after < upto {
-		msgs, end, err := l.page(ctx, filter, after+1, pageMessages)
+		msgs, end, err := l.page(ctx, filter, after+1)
 		if err != nil {
 			return err
 		}

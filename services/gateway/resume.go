@@ -97,7 +97,7 @@ func (s *Service) resume(ctx context.Context, c *connection, r resumption) (join
 // resumption, with nothing held back yet.
 func (s *Service) readToEnd(ctx context.Context, p *replay, filter string) error {
 	for {
-		msgs, end, err := s.log.page(ctx, filter, p.after+1, pageMessages)
+		msgs, end, err := s.log.page(ctx, filter, p.after+1)
 		if err != nil {
 			return err
 		}
