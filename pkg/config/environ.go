@@ -21,7 +21,7 @@ var fromKubernetes = regexp.MustCompile(
 
 // unknownEnviron warns about variables with our prefix that set nothing.
 func unknownEnviron(o Options, fields []field) []string {
-	known := map[string]bool{o.EnvPrefix + "_CONFIG": true}
+	known := map[string]bool{o.EnvPrefix + "_CONFIG": true, o.EnvPrefix + "_TOKEN": true} // the second is for commands that call the platform
 	for _, f := range fields {
 		known[f.env(o.EnvPrefix)] = true
 	}

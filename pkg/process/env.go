@@ -12,6 +12,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/run"
+	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 // Env is what a service is given. Everything in it is ready, and nil only
@@ -37,7 +38,10 @@ type Env struct {
 type Part struct {
 	Name  string
 	About string // one line
-	New   func(Env) (run.Service, error)
+	// Topology, optional, is what the service keeps in JetStream beyond
+	// topology.Platform. It is ensured before New is called.
+	Topology func(topology.Options) topology.Spec
+	New      func(Env) (run.Service, error)
 }
 
 // Embedder starts a NATS server inside the process, as c says.

@@ -128,8 +128,14 @@ func (p *Process) openBus(ctx context.Context) (closer, error) {
 func (p *Process) openTopology(ctx context.Context) (closer, error) {
 	o := p.o.Config.topologyOptions()
 	o.Log = p.log
+	spec := topology.Platform(o)
+	for _, part := range p.o.Parts {
+		if part.Topology != nil {
+			spec = spec.And(part.Topology(o))
+		}
+	}
 	return nil, p.patiently(ctx, "topology", func(ctx context.Context) error {
-		_, err := topology.Ensure(ctx, p.bus.JS, topology.Platform(o), o)
+		_, err := topology.Ensure(ctx, p.bus.JS, spec, o)
 		return err
 	})
 }

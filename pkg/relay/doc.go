@@ -39,7 +39,7 @@
 //	…
 //	err = r.Run(ctx) // in as many processes as you like: one works, the others stand by
 //
-// Whoever makes the streams makes topology.RelayBucket too.
+// The copy of the cursor lies in a bucket of topology.Platform.
 //
 // # Why nothing is lost, doubled or reordered
 //

@@ -24,7 +24,6 @@ func streams(s *topology.Spec) {
 		jetstream.StreamConfig{Name: "SOURCE", Subjects: []string{"src.>"}, Retention: jetstream.WorkQueuePolicy, MaxConsumers: 100},
 		jetstream.StreamConfig{Name: "TARGET", Subjects: []string{"dst.>"}, AllowAtomicPublish: true, MaxConsumers: 100},
 	)
-	s.Buckets = append(s.Buckets, topology.RelayBucket(topology.Options{Replicas: 1}))
 }
 
 func options(b *bus.Bus) relay.Options {

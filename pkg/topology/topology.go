@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,8 +93,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Platform is what every Belfry process needs. Services append their own
-// streams, consumers and buckets to it.
+// And is both: what a process needs that runs several services. Options are the
+// same in both.
+func (s Spec) And(other Spec) Spec {
+	return Spec{
+		Streams:   slices.Concat(s.Streams, other.Streams),
+		Consumers: slices.Concat(s.Consumers, other.Consumers),
+		Buckets:   slices.Concat(s.Buckets, other.Buckets),
+	}
+}
+
+// Platform is what every Belfry process needs. A service has its own streams and
+// buckets in a Spec of its own; see process.Part.
 func Platform(o Options) Spec {
 	o = o.withDefaults()
 	return Spec{
@@ -104,6 +115,10 @@ func Platform(o Options) Spec {
 			Replicas:       o.Replicas,
 			Storage:        jetstream.FileStorage,
 			LimitMarkerTTL: markers, // every copy in memory must see an entry go
+		}, {
+			Bucket:      RelayCopies,
+			Description: "copies of the relays' cursors: relay → document",
+			Replicas:    o.Replicas,
 		}},
 	}
 }
@@ -171,15 +186,5 @@ func deadLetters(o Options) jetstream.StreamConfig {
 		Duplicates:         duplicates,
 		AllowDirect:        true,
 		AllowAtomicPublish: true,
-	}
-}
-
-// RelayBucket is the bucket in which relays keep copies of their cursors. Whoever
-// runs a relay appends it to the buckets of his Spec.
-func RelayBucket(o Options) jetstream.KeyValueConfig {
-	return jetstream.KeyValueConfig{
-		Bucket:      RelayCopies,
-		Description: "copies of the relays' cursors: relay → document",
-		Replicas:    o.withDefaults().Replicas,
 	}
 }

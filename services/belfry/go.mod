@@ -25,7 +25,7 @@ require (
 )
 
 require (
-	connectrpc.com/connect v1.21.1 // indirect
+	connectrpc.com/connect v1.21.1
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/belfry-events/belfry/proto v0.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

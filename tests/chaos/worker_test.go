@@ -70,7 +70,6 @@ func streams(o topology.Options) topology.Spec {
 	}, jetstream.StreamConfig{
 		Name: box, Subjects: []string{"box.>"}, Replicas: o.Replicas, AllowAtomicPublish: true, AllowRollup: true,
 	})
-	spec.Buckets = append(spec.Buckets, topology.RelayBucket(o))
 	return spec
 }
 

@@ -27,9 +27,7 @@ const (
 // same messages that nobody has to read, acknowledge, or be sure of.
 func measureRelay(ctx context.Context, p plan) (figures []figure, err error) {
 	for _, replicas := range []int{1, 3} {
-		c, err := startCluster(ctx, p, replicas, func(o topology.Options) topology.Spec {
-			return topology.Spec{Buckets: []jetstream.KeyValueConfig{topology.RelayBucket(o)}}
-		})
+		c, err := startCluster(ctx, p, replicas, topology.Platform)
 		if err != nil {
 			return nil, err
 		}

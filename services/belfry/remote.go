@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// tokenVariable holds the token of commands that call the platform, so that it
+// need not stand on a command line, which others can read.
+const tokenVariable = "BELFRY_TOKEN"
+
+// remote is how a command calls the services' APIs: over HTTP, with a token that
+// it is given, or that it makes as "belfry token" does.
+type remote struct {
+	url     string
+	token   string
+	user    string
+	tenants []string
+}
+
+// flags adds the command's ways to say where the platform is and who is calling.
+func (r *remote) flags(cmd *cobra.Command, s *settings, shown ...string) {
+	fs := cmd.Flags()
+	fs.StringVar(&r.url, "url", "", "where the platform serves HTTP (default: where \"belfry run\" does)")
+	fs.StringVar(&r.token, "token", "", "bearer `token` (default $"+tokenVariable+", else one made for --user and --tenant)")
+	fs.StringVar(&r.user, "user", "operator", "who calls, when the token is made here")
+	fs.StringArrayVar(&r.tenants, "tenant", []string{"AA"}, "for which `tenant` (repeatable)")
+	s.flags(fs, append(shown, "data-dir")...)
+}
+
+// dial answers what a generated client is made with. Call it after s.load. The
+// client's errors are the platform's faults; code unavailable if nobody answers.
+func (r *remote) dial(s *settings) (client *http.Client, url string, option connect.ClientOption, err error) {
+	if url = r.url; url == "" {
+		scheme := "http://"
+		if s.process.HTTPTLSCert != "" {
+			scheme = "https://"
+		}
+		url = scheme + s.process.HTTP
+	}
+	token, err := r.tokens(s)
+	return &http.Client{}, url, connect.WithInterceptors(caller(token, url)), err
+}
+
+// tokens answers what has the token of the next call. One that is made here has
+// every right in the tenants, as whoever may read the secret could give himself,
+// and lives for one call.
+func (r *remote) tokens(s *settings) (func() (string, error), error) {
+	token := r.token
+	if token == "" {
+		token = os.Getenv(tokenVariable)
+	}
+	if token != "" {
+		return func() (string, error) { return token, nil }, nil
+	}
+	tokens, err := s.process.Tokens()
+	return func() (string, error) {
+		return tokens.Sign(auth.Claims{
+			Subject: r.user, Tenants: r.tenants, TTL: callLife,
+			Grants: append(auth.Everything(), auth.Grant{Action: auth.Admin}),
+		})
+	}, err
+}
+
+// callLife is how long a token made for one call is valid: longer than the longest
+// call, a Peek of 90 seconds.
+const callLife = 5 * time.Minute
+
+// caller adds the token to every call, and turns what Connect answers into what
+// the platform said.
+func caller(token func() (string, error), url string) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
+			t, err := token()
+			if err != nil {
+				return nil, err
+			}
+			r.Header().Set("Authorization", "Bearer "+t)
+			answer, err := next(ctx, r)
+			if err == nil || ctx.Err() != nil {
+				return answer, err
+			}
+			if told := api.FaultOf(err); told != nil {
+				return nil, told
+			}
+			return nil, fault.Wrap(fault.Unavailable, err, "%s does not answer as the platform (is belfry run running? --url says where): %s", url, err)
+		}
+	}
+}
