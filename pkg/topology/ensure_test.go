@@ -57,7 +57,7 @@ func TestEnsureIsIdempotent(t *testing.T) {
 			r := ensure(t, js, full(o), o)
 			if d := cmp.Diff([]string{
 				memory, topology.Events, topology.DeadLetters, "KV_" + topology.Nonces, "SCHEDULES", "MEMORY",
-				"KV_" + topology.Revocations, "KV_belfry_notes", "EVENTS/relay",
+				"KV_" + topology.Revocations, "KV_" + topology.RelayCopies, "KV_belfry_notes", "EVENTS/relay",
 			}, r.Created); d != "" || len(r.Updated) != 0 || !r.Clean() {
 				t.Fatalf("%+v\n%s", r, d)
 			}
