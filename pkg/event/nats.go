@@ -73,20 +73,22 @@ func extensionText(value any) (s string, ok bool) {
 // none. A publisher may have sent such headers itself, and the server's come
 // behind them, so the last value counts.
 func StoredOf(h nats.Header, epoch string) Stored {
-	seq, err := strconv.ParseUint(last(h["Nats-Sequence"]), 10, 64)
+	seq, err := strconv.ParseUint(Last(h, "Nats-Sequence"), 10, 64)
 	if err != nil {
 		return Stored{}
 	}
-	at, err := time.Parse(time.RFC3339Nano, last(h["Nats-Time-Stamp"]))
+	at, err := time.Parse(time.RFC3339Nano, Last(h, "Nats-Time-Stamp"))
 	if err != nil {
 		return Stored{}
 	}
 	return Stored{Cursor: Cursor{Epoch: epoch, Seq: seq}, Time: at}
 }
 
-func last(values []string) string {
-	if len(values) == 0 {
-		return ""
+// Last is the value of a header that counts where there are several: the server
+// adds its own behind those of a publisher, who may have sent the same name.
+func Last(h nats.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[len(v)-1]
 	}
-	return values[len(values)-1]
+	return ""
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -77,7 +78,7 @@ func (r *Reader) Page(ctx context.Context, filter string, from uint64, limit, ma
 		switch m.Header.Get("Status") {
 		case "":
 		case "204": // end of this page: pending says whether the replica had more
-			pending, err := strconv.ParseUint(last(m.Header, "Nats-Num-Pending"), 10, 64)
+			pending, err := strconv.ParseUint(event.Last(m.Header, "Nats-Num-Pending"), 10, 64)
 			return msgs, err == nil && pending == 0, nil
 		case "404":
 			return msgs, true, nil
@@ -94,24 +95,15 @@ func (r *Reader) Page(ctx context.Context, filter string, from uint64, limit, ma
 
 // ofDirect reads the position that the server appended to a direct-get answer.
 func ofDirect(m *nats.Msg) (Message, error) {
-	seq, err := strconv.ParseUint(last(m.Header, "Nats-Sequence"), 10, 64)
+	seq, err := strconv.ParseUint(event.Last(m.Header, "Nats-Sequence"), 10, 64)
 	if err != nil {
 		return Message{}, fmt.Errorf("read a page: sequence: %w", err)
 	}
-	at, err := time.Parse(time.RFC3339Nano, last(m.Header, "Nats-Time-Stamp"))
+	at, err := time.Parse(time.RFC3339Nano, event.Last(m.Header, "Nats-Time-Stamp"))
 	if err != nil {
 		return Message{}, fmt.Errorf("read a page: time: %w", err)
 	}
-	return Message{last(m.Header, "Nats-Subject"), m.Header, m.Data, seq, at}, nil
-}
-
-// last is the header's last value: the server appends its own, a publisher may
-// have sent one of the same name before it.
-func last(h nats.Header, key string) string {
-	if v := h[key]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
+	return Message{event.Last(m.Header, "Nats-Subject"), m.Header, m.Data, seq, at}, nil
 }
 
 // Next is the leader's first message at or above from that matches filter; ok

@@ -189,7 +189,7 @@ func (f *feed) arrive(ctx context.Context, m *nats.Msg) {
 	if seq == 0 {
 		return // not republished by JetStream; nobody else may publish here
 	}
-	previous, _ := strconv.ParseUint(last(m.Header, "Nats-Last-Sequence"), 10, 64) // absent = 0 = nothing missed
+	previous, _ := strconv.ParseUint(event.Last(m.Header, "Nats-Last-Sequence"), 10, 64) // absent = 0 = nothing missed
 	t, pos := f.position(token, seq)
 	if t == nil || seq <= pos {
 		return
@@ -277,12 +277,4 @@ func (f *feed) repair(ctx context.Context, t *tenantFeed, upto uint64) bool {
 		f.out.Info("live feed repaired from the log", telemetry.KeyTenant, t.token, telemetry.KeyCount, n)
 	}
 	return true
-}
-
-// last is a header's last value: the server's own, if a publisher sent one too.
-func last(h nats.Header, name string) string {
-	if v := h[name]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
 }
