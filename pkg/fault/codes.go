@@ -37,16 +37,22 @@ const (
 	TenantForbidden Code = "tenant_forbidden" // the tenant is not among the token's
 	GrantMissing    Code = "grant_missing"    // no grant of the token covers this
 	OriginForbidden Code = "origin_forbidden" // a browser page of a foreign origin
+	TargetForbidden Code = "target_forbidden" // an address that hooks must not be called at
 
 	// not_found
 	NotFound         Code = "not_found"          // no such thing, or no such route
 	MethodNotAllowed Code = "method_not_allowed" // the route exists, not with this method
+	DeletionUnknown  Code = "deletion_unknown"   // no BeforeDelete has given this deletion id
 
 	// conflict: the state of the world does not allow it now.
 	Conflict          Code = "conflict"            // somebody else changed it first
 	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
 	DataDirUnwritable Code = "data_dir_unwritable" // the data directory cannot be written
 	PortInUse         Code = "port_in_use"         // another process listens there
+	DeletionRefused   Code = "deletion_refused"    // a hook refused the deletion that is named
+	DeletionPending   Code = "deletion_pending"    // hooks are being asked about this object now
+	DeletionExpired   Code = "deletion_expired"    // what hooks said is too old to count
+	HookRecursion     Code = "hook_recursion"      // a hook's own deletion leads back to what it was asked about, or too deep
 
 	// gone
 	CursorGone Code = "cursor_gone" // the log no longer holds what follows the cursor
@@ -54,6 +60,7 @@ const (
 	// exhausted: a limit was reached.
 	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
 	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection
+	TooManyHooks         Code = "too_many_hooks"         // above the limit of one tenant
 	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
 
 	// unavailable: try again.
@@ -108,19 +115,26 @@ var table = map[Code]row{
 	TenantForbidden: {Forbidden, 0, 4540},
 	GrantMissing:    {Forbidden, 0, 4541},
 	OriginForbidden: {Forbidden, 0, 4542},
+	TargetForbidden: {Forbidden, 0, 4543},
 
 	NotFound:         {Missing, 0, 4550},
 	MethodNotAllowed: {Missing, 405, 4551},
+	DeletionUnknown:  {Missing, 0, 4552},
 
 	Conflict:          {Conflicting, 0, 4560},
 	DataDirInUse:      {Conflicting, 0, 4561},
 	DataDirUnwritable: {Conflicting, 0, 4562},
 	PortInUse:         {Conflicting, 0, 4563},
+	DeletionRefused:   {Conflicting, 0, 4564},
+	DeletionPending:   {Conflicting, 0, 4565},
+	DeletionExpired:   {Conflicting, 0, 4566},
+	HookRecursion:     {Conflicting, 0, 4567},
 
 	CursorGone: {Gone, 0, 4570},
 
 	TooManySubscriptions: {Exhausted, 0, 4580},
 	RateLimited:          {Exhausted, 0, 4581},
+	TooManyHooks:         {Exhausted, 0, 4582},
 	SlowConsumer:         {Exhausted, 0, 4000},
 
 	Unavailable:   {Down, 0, 4010},

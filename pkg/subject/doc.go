@@ -6,11 +6,14 @@
 //	ctl.…                                control records in EVENTS, not republished:
 //	ctl.relay.<relay>                      a relay's cursor
 //	ctl.op.<tenant>.<operation>            an operation that has been relayed
+//	ctl.deletion.<tenant>.<deletion>       the event of a deletion that was asked about
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
 //	presence.<tenant>.<user>             online and offline            (never stored)
 //	dead.<consumer>.<epoch>-<sequence>   what was given up, kept in DEADLETTERS
+//	hook.<tenant>.<name>                 a hook is asked               (never stored)
+//	verdict.<tenant>.<hook>              what hooks answered, kept in VERDICTS
 //	svc.<service>.<Method>               the services' APIs
 //
 // A token that comes from outside (tenant, user, topic, verb, id) is escaped:

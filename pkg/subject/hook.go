@@ -1,0 +1,61 @@
+package subject
+
+import (
+	"strings"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// Of a hook: the call, the record that its event was stored, what it answered.
+const (
+	deletionRecord = "deletion" // after ctl
+	verdict        = "verdict"
+)
+
+// Verdicts is every hook's every verdict, verdict.<tenant>.<hook>.
+var Verdicts = join(verdict, rest)
+
+// Hook is where a hook that listens on NATS is called: hook.<tenant>.<name>. Code
+// invalid_name for the tenant or the name.
+func Hook(tenant, name string) (string, error) { return ofHook(hook, tenant, name) }
+
+// Verdict is where the verdicts of a hook are kept: verdict.<tenant>.<hook>. Code
+// invalid_name for the tenant or the name.
+func Verdict(tenant, name string) (string, error) { return ofHook(verdict, tenant, name) }
+
+// TenantVerdicts is the filter for all verdicts of a tenant, verdict.<tenant>.>.
+func TenantVerdicts(tenant string) (string, error) { return TenantOf(Verdicts, tenant) }
+
+// ParseVerdict reads tenant and hook of a verdict's subject; ok is false for any
+// other subject.
+func ParseVerdict(s string) (tenant, name string, ok bool) {
+	tokens := strings.Split(s, sep)
+	if len(tokens) != 3 || tokens[0] != verdict {
+		return "", "", false
+	}
+	return Unescape(tokens[1]), Unescape(tokens[2]), true
+}
+
+// DeletionRecord is the record that the event of a deletion, asked about
+// beforehand, has been stored in EVENTS: ctl.deletion.<tenant>.<deletion>. Code
+// invalid_name for the tenant or the id.
+func DeletionRecord(tenant, deletion string) (string, error) {
+	if err := CheckTenant(tenant); err != nil {
+		return "", err
+	}
+	id, err := Escape("deletion", deletion)
+	if err != nil {
+		return "", err
+	}
+	return join(ctl, deletionRecord, escape(tenant), id), nil
+}
+
+func ofHook(root, tenant, name string) (string, error) {
+	if err := CheckTenant(tenant); err != nil {
+		return "", err
+	}
+	if err := checkName(fault.InvalidName, "name", name); err != nil {
+		return "", err
+	}
+	return join(root, escape(tenant), escape(name)), nil
+}
