@@ -4,19 +4,12 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/fault"
-	"github.com/belfry-events/belfry/pkg/telemetry"
 )
-
-// batchBytes is about how much one write to a socket carries at most. Several
-// waiting events share a write: under load that, not encoding, is the cost.
-const batchBytes = 64 << 10
 
 // sink is the wire of one connection. The queue calls it from one goroutine at a
 // time.
@@ -46,14 +39,16 @@ type connection struct {
 	expires   int64        // unix seconds at which its token has had its time
 	alive     atomic.Int64 // unix seconds of the last sign of life; websockets only
 
-	mu      sync.Mutex
-	queue   []*item
-	waiting int  // bytes in queue, and in the batch that is being written
-	writing bool // a flush goroutine exists
-	closing fault.Code
-	dead    bool
-	room    chan struct{} // closes when the queue has shrunk to a quarter, or the connection ends
+	mu        sync.Mutex
+	queue     []*item
+	waiting   int  // bytes in queue, and in the batch that is being written
+	droppable int  // bytes in queue of real-time items
+	writing   bool // somebody writes, or is about to
+	closing   fault.Code
+	dead      bool
+	room      chan struct{} // closes when the queue has shrunk to a quarter, or the connection ends
 
+	behind     bool // it resumes, and is sent what it missed
 	holding    bool // live items go to held until catch-up is done
 	held       []*item
 	heldBytes  int
@@ -66,39 +61,34 @@ type connection struct {
 	slot  int // place on the ping wheel
 }
 
-// verdict is what becomes of one more item.
-type verdict uint8
-
-const (
-	accept verdict = iota
-	cut            // close and let the client resume
-)
-
-// policy is the one rule for connections that read too slowly (GW4): a durable
-// event is never dropped from a queue; when the queue is full the connection is
-// closed with slow_consumer, and the client resumes from its cursor. One item
-// fits always, so that an event larger than the queue cannot close forever.
-func policy(waiting, size, limit int) verdict {
-	if waiting > 0 && waiting+size > limit {
-		return cut
-	}
-	return accept
-}
-
-// deliver takes one live item, from the hub. It never blocks.
+// deliver takes one live item, from the hub. It never blocks. A real-time item
+// has no place in the log, so a catch-up does not hold it back.
 func (c *connection) deliver(it *item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closing != "" || c.dead:
-	case c.holding:
+	case c.holding && !it.realtime:
 		c.hold(it)
-	case policy(c.waiting, len(it.body), c.limit) == cut:
-		c.stats.cuts.Inc()
-		c.queue, c.waiting = nil, 0 // the client resumes behind what it has read
-		c.close(fault.SlowConsumer)
 	default:
+		c.admit(it)
+	}
+}
+
+// admit lets the policy decide what becomes of one more item. Under mu.
+func (c *connection) admit(it *item) {
+	switch policy(c.load(), len(it.body), it.realtime) {
+	case accept:
 		c.put(it)
+	case makeRoom:
+		c.dropOldest(len(it.body))
+		c.put(it)
+	case refuse:
+		c.stats.drop(dropQueueFull, 1)
+	case cut:
+		c.stats.slow(c.principal)
+		c.queue, c.waiting, c.droppable = nil, 0, 0 // the client resumes behind what it has read
+		c.close(fault.SlowConsumer)
 	}
 }
 
@@ -107,6 +97,9 @@ func (c *connection) put(it *item) {
 	before := c.waiting
 	c.queue = append(c.queue, it)
 	c.waiting += len(it.body)
+	if it.realtime {
+		c.droppable += len(it.body)
+	}
 	if near := c.limit / 4 * 3; before < near && c.waiting >= near {
 		c.stats.near.Inc() // moves before anybody is cut
 	}
@@ -130,94 +123,11 @@ func (c *connection) answer(it *item) {
 	}
 }
 
-// flush writes until nothing waits. It is the connection's only writer.
-func (c *connection) flush() {
-	var batch []*item
-	for {
-		c.mu.Lock()
-		batch, c.queue = c.queue, batch[:0]
-		if len(batch) == 0 || c.dead {
-			c.writing = false
-			c.queue = nil // an idle connection keeps no memory for its queue
-			closing := c.closing
-			c.mu.Unlock()
-			if closing != "" {
-				c.out.goodbye(closing)
-			}
-			return
-		}
-		c.mu.Unlock()
-
-		for rest := batch; len(rest) > 0; {
-			n, size := 0, 0
-			for n < len(rest) && (n == 0 || size+len(rest[n].body) <= batchBytes) {
-				size += len(rest[n].body)
-				n++
-			}
-			err := c.write(rest[:n])
-			c.written(size, err)
-			if err != nil {
-				break
-			}
-			rest = rest[n:]
-		}
-		clear(batch)
-	}
-}
-
-// write sends a batch, without what has expired while it waited (SR4): the hop
-// "write".
-func (c *connection) write(items []*item) error {
-	var now time.Time
-	var spans []trace.Span
-	kept := items[:0]
-	for _, it := range items {
-		if it.expires != 0 {
-			if now.IsZero() {
-				now = time.Now()
-			}
-			if it.expired(now) {
-				c.stats.expired.Inc()
-				continue
-			}
-		}
-		kept = append(kept, it)
-		if it.span.IsValid() {
-			_, span := c.trace.Start(trace.ContextWithSpanContext(context.Background(), it.span), "gateway.write",
-				trace.WithAttributes(attribute.String(telemetry.KeyEventID, it.id), attribute.String(telemetry.KeyConnection, c.id)))
-			spans = append(spans, span)
-		}
-	}
-	if len(kept) == 0 {
-		return nil
-	}
-	err := c.out.write(kept)
-	for _, span := range spans {
-		span.End()
-	}
-	c.stats.frames.Add(float64(len(kept)))
-	return err
-}
-
-// written accounts for one write.
-func (c *connection) written(size int, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil {
-		c.dead, c.queue = true, nil
-		c.out.abort()
-	}
-	c.waiting = max(c.waiting-size, 0)
-	if c.dead || c.waiting <= c.limit/4 {
-		c.makeRoom()
-	}
-}
-
 // push queues what catch-up or an answer needs to send, waiting until there is
 // room: a slow client slows its own catch-up down and nothing else.
 func (c *connection) push(ctx context.Context, it *item) error {
 	return c.when(ctx,
-		func() bool { return policy(c.waiting, len(it.body), c.limit) == accept },
+		func() bool { return policy(c.load(), len(it.body), false) == accept },
 		func() { c.put(it) })
 }
 
@@ -257,48 +167,8 @@ func (c *connection) when(ctx context.Context, ready func() bool, do func()) err
 // errClosed ends whatever was being sent to a connection that has ended.
 var errClosed = fault.New(fault.Unavailable, "the connection is closed")
 
-// hold keeps a live item back until catch-up has passed everything older. When
-// held is full, at a quarter of what the queue may hold, it is dropped whole, and
-// catch-up reads the log instead.
-func (c *connection) hold(it *item) {
-	if c.overflowed {
-		return
-	}
-	if policy(c.heldBytes, len(it.body), c.limit/4) == cut {
-		c.held, c.heldBytes, c.overflowed = nil, 0, true
-		return
-	}
-	c.held = append(c.held, it)
-	c.heldBytes += len(it.body)
-}
-
-// startHolding makes live items wait. The hub calls it under its lock, in the
-// same step in which it begins to route to c.
-func (c *connection) startHolding() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.holding, c.overflowed, c.held, c.heldBytes = true, false, nil, 0
-}
-
-// stopHolding passes on what was held and goes live. False: it did not all fit,
-// and the log must be read once more.
-func (c *connection) stopHolding() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.overflowed {
-		return false
-	}
-	for _, it := range c.held {
-		if c.closing == "" && !c.dead {
-			c.put(it)
-		}
-	}
-	c.holding, c.held, c.heldBytes = false, nil, 0
-	return true
-}
-
-// makeRoom wakes who waits for the queue to shrink. Under mu.
-func (c *connection) makeRoom() {
+// roomMade wakes who waits for the queue to shrink. Under mu.
+func (c *connection) roomMade() {
 	if c.room != nil {
 		close(c.room)
 		c.room = nil
@@ -315,7 +185,8 @@ func (c *connection) shut(code fault.Code) {
 func (c *connection) close(code fault.Code) {
 	if c.closing == "" && !c.dead {
 		c.closing = code
-		c.makeRoom()
+		c.stats.closed.WithLabelValues(string(code)).Inc()
+		c.roomMade()
 		c.wake()
 	}
 }
@@ -333,7 +204,7 @@ func (c *connection) kill() {
 	defer c.mu.Unlock()
 	if !c.dead {
 		c.dead, c.queue, c.held = true, nil, nil
-		c.makeRoom()
+		c.roomMade()
 		c.out.abort()
 	}
 }

@@ -22,11 +22,13 @@ const (
 // for, or an answer to it. Items of events are shared by all connections of the
 // same protocol and must not be changed.
 type item struct {
-	body    []byte
-	raw     bool              // body is a whole WebSocket frame, not a line of text
-	expires int64             // unix nanoseconds after which it is not delivered (SR4); 0 = never
-	span    trace.SpanContext // of the trace that published it; invalid = not traced
-	id      string            // event_id of traced items, for the span
+	body     []byte
+	raw      bool              // body is a whole WebSocket frame, not a line of text
+	realtime bool              // never stored: dropped where a stored one would have the client resume
+	born     int64             // unix nanoseconds at which it was stored, or sent; 0 = an answer
+	expires  int64             // unix nanoseconds after which it is not delivered (SR4); 0 = never
+	span     trace.SpanContext // of the trace that published it; invalid = not traced
+	id       string            // event_id of traced items, for the span
 }
 
 func (it *item) expired(now time.Time) bool {
@@ -47,6 +49,7 @@ type delivery struct {
 	cursor event.Cursor
 	views  []event.View
 	span   trace.SpanContext
+	born   int64 // as item.born
 	made   [protos][]encoded
 }
 
@@ -75,7 +78,7 @@ func (d *delivery) item(p protocol, f forms) *item {
 			return e.item
 		}
 	}
-	it := &item{body: d.encode(p, f), span: d.span}
+	it := &item{body: d.encode(p, f), span: d.span, born: d.born}
 	if !d.ev.ExpiryTime.IsZero() {
 		it.expires = d.ev.ExpiryTime.UnixNano()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -35,6 +36,8 @@ type tenantFeed struct {
 
 	pos  uint64 // every event up to here has been routed, or was before anybody asked
 	seen uint64 // newest live event that came before pos was known
+
+	delivered prometheus.Counter
 }
 
 // feed takes live events of all tenants through one channel and one goroutine,
@@ -76,7 +79,7 @@ func (f *feed) acquire(ctx context.Context, token string) error {
 	f.hub.mu.Lock()
 	t, ok := f.hub.tenants[token]
 	if !ok {
-		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{})}
+		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{}), delivered: f.stats.deliveredTo(token)}
 		f.hub.tenants[token] = t
 	}
 	t.refs++
@@ -236,7 +239,7 @@ func (f *feed) pass(ctx context.Context, t *tenantFeed, subj string, h nats.Head
 		sc = span.SpanContext()
 	}
 	reached := f.hub.route(t, newDelivery(&ev, at.Cursor, sc))
-	f.stats.deliveries.Add(float64(reached))
+	t.delivered.Add(float64(reached))
 	if f.out.Enabled(ctx, slog.LevelDebug) {
 		f.out.Debug("event routed", telemetry.KeyEventID, ev.ID, telemetry.KeySubject, subj, telemetry.KeyCount, reached)
 	}

@@ -266,7 +266,7 @@ func TestGW4SlowClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	n := 0
-	for ; counter(w.s.stats.cuts) == 0 && ctx.Err() == nil; n++ {
+	for ; counter(w.s.stats.cuts.WithLabelValues("AA")) == 0 && ctx.Err() == nil; n++ {
 		w.publish("evt.AA.invoices.created", big)
 		quick.event() // as ever
 	}
@@ -280,25 +280,6 @@ func TestGW4SlowClient(t *testing.T) {
 		back.event()
 	}
 	w.nothing(back)
-}
-
-// GW4: the policy is one function.
-func TestGW4Policy(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		waiting, size, limit int
-		want                 verdict
-	}{
-		{0, 10, 100, accept},
-		{90, 10, 100, accept},
-		{91, 10, 100, cut},
-		{0, 1000, 100, accept}, // one always fits
-		{1, 1000, 100, cut},
-	} {
-		if got := policy(test.waiting, test.size, test.limit); got != test.want {
-			t.Errorf("policy(%d, %d, %d) = %v", test.waiting, test.size, test.limit, got)
-		}
-	}
 }
 
 // SSE cursors between two forms of one event.
