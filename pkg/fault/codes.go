@@ -23,6 +23,7 @@ const (
 	InvalidConfig          Code = "invalid_config"           // a setting has an impossible value
 	UnknownConfigKey       Code = "unknown_config_key"       // a setting that does not exist
 	UsageError             Code = "usage"                    // the command line is off
+	InvalidSchedule        Code = "invalid_schedule"         // a schedule's rule cannot be read, or never fires; details: field, position
 
 	// unauthenticated: nobody we know is calling.
 	TokenMissing Code = "token_missing" // no credentials where they are required
@@ -103,6 +104,7 @@ var table = map[Code]row{
 	InvalidConfig:          {Invalid, 0, 4513},
 	UnknownConfigKey:       {Invalid, 0, 4514},
 	UsageError:             {Invalid, 0, 4515},
+	InvalidSchedule:        {Invalid, 0, 4516},
 
 	TokenMissing: {Unauthenticated, 0, 4530},
 	TokenInvalid: {Unauthenticated, 0, 4531},
