@@ -32,6 +32,9 @@ RACE      = $(shell if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 ROUNDS    ?= 100
+ARCH      ?= $(shell go env GOARCH)
+IMAGE_NAME ?= belfry
+IMAGE_TAG  ?= $(shell git describe --tags --always --dirty)
 SEED      ?=
 
 ##@ Run
@@ -81,6 +84,16 @@ clients: build ## Test with clients of others, from npm and in a browser (needs 
 
 vuln: $(BIN)/.govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilities (its database is online)
 	@for dir in $(DIRS); do (cd "$$dir" && $(BIN)/govulncheck ./...); done
+
+##@ Ship
+.PHONY: image
+image: ## Write an OCI archive of every program into bin/image/ (IMAGE_TAG=…, ARCH=arm64)
+	@mkdir -p $(BIN)/linux $(BIN)/image
+	GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/linux/ $(PROGRAMS)
+	@for program in $(notdir $(PROGRAMS)); do \
+	  go run ./deploy/image -program $$program -binary $(BIN)/linux/$$program -arch $(ARCH) -revision "$$(git rev-parse HEAD)" \
+	    -ref "$(IMAGE_NAME)/$$program:$(IMAGE_TAG)" -out $(BIN)/image/$$program.tar; \
+	done
 
 ##@ Keep in order
 .PHONY: lint fmt generate check-generate tidy check-tidy isolated ci clean
