@@ -120,7 +120,6 @@ var comments = map[string]string{
 	"belfry.mailbox.v1.PeekRequest.subscriber_id":               "From Register.",
 	"belfry.mailbox.v1.PeekRequest.timeout":                     "Seconds to wait when there is nothing, 0 to 90; absent = 90.",
 	"belfry.mailbox.v1.PeekResponse":                            "What is next.",
-	"belfry.mailbox.v1.PeekResponse.expires":                    "When the mailboxes will be removed unless the subscriber polls on; only while\nthat is near, because it has not been seen for long.",
 	"belfry.mailbox.v1.PeekResponse.message_count":              "Messages that are not confirmed, locked ones included.",
 	"belfry.mailbox.v1.PeekResponse.next_message_id":            "The first one that is not locked; absent when there is none.",
 	"belfry.mailbox.v1.PeekResponse.timed_out":                  "There was none all the time: peek again.",

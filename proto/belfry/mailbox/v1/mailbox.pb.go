@@ -468,10 +468,7 @@ type PeekResponse struct {
 	// The first one that is not locked; absent when there is none.
 	NextMessageId *string `protobuf:"bytes,2,opt,name=next_message_id,json=nextMessageId,proto3,oneof" json:"next_message_id,omitempty"`
 	// There was none all the time: peek again.
-	TimedOut bool `protobuf:"varint,3,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
-	// When the mailboxes will be removed unless the subscriber polls on; only while
-	// that is near, because it has not been seen for long.
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	TimedOut      bool `protobuf:"varint,3,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,13 +522,6 @@ func (x *PeekResponse) GetTimedOut() bool {
 		return x.TimedOut
 	}
 	return false
-}
-
-func (x *PeekResponse) GetExpires() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Expires
-	}
-	return nil
 }
 
 // What to lock.
@@ -2566,12 +2556,11 @@ const file_belfry_mailbox_v1_mailbox_proto_rawDesc = "" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x1d\n" +
 	"\atimeout\x18\x02 \x01(\x05H\x00R\atimeout\x88\x01\x01B\n" +
 	"\n" +
-	"\b_timeout\"\xc7\x01\n" +
+	"\b_timeout\"\x91\x01\n" +
 	"\fPeekResponse\x12#\n" +
 	"\rmessage_count\x18\x01 \x01(\x05R\fmessageCount\x12+\n" +
 	"\x0fnext_message_id\x18\x02 \x01(\tH\x00R\rnextMessageId\x88\x01\x01\x12\x1b\n" +
-	"\ttimed_out\x18\x03 \x01(\bR\btimedOut\x124\n" +
-	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpiresB\x12\n" +
+	"\ttimed_out\x18\x03 \x01(\bR\btimedOutB\x12\n" +
 	"\x10_next_message_id\"\x8d\x01\n" +
 	"\x0eReceiveRequest\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x1d\n" +
@@ -2799,63 +2788,62 @@ var file_belfry_mailbox_v1_mailbox_proto_depIdxs = []int32{
 	4,  // 0: belfry.mailbox.v1.ViewSubscribersResponse.subscribers:type_name -> belfry.mailbox.v1.Subscriber
 	42, // 1: belfry.mailbox.v1.Subscriber.last_polled:type_name -> google.protobuf.Timestamp
 	42, // 2: belfry.mailbox.v1.Subscriber.expires:type_name -> google.protobuf.Timestamp
-	42, // 3: belfry.mailbox.v1.PeekResponse.expires:type_name -> google.protobuf.Timestamp
-	43, // 4: belfry.mailbox.v1.ReceiveResponse.message:type_name -> belfry.event.v1.Event
-	42, // 5: belfry.mailbox.v1.ReceiveResponse.locked_until:type_name -> google.protobuf.Timestamp
-	42, // 6: belfry.mailbox.v1.RenewResponse.locked_until:type_name -> google.protobuf.Timestamp
-	19, // 7: belfry.mailbox.v1.ViewSubscriptionsResponse.subscriptions:type_name -> belfry.mailbox.v1.Subscription
-	42, // 8: belfry.mailbox.v1.ViewSubscriptionsResponse.expires:type_name -> google.protobuf.Timestamp
-	24, // 9: belfry.mailbox.v1.ViewTopicsResponse.topics:type_name -> belfry.mailbox.v1.Topic
-	24, // 10: belfry.mailbox.v1.DescribeTopicResponse.topic:type_name -> belfry.mailbox.v1.Topic
-	43, // 11: belfry.mailbox.v1.PublishRequest.event:type_name -> belfry.event.v1.Event
-	10, // 12: belfry.mailbox.v1.ReceiveBatchResponse.messages:type_name -> belfry.mailbox.v1.ReceiveResponse
-	32, // 13: belfry.mailbox.v1.ConfirmBatchRequest.items:type_name -> belfry.mailbox.v1.ConfirmItem
-	34, // 14: belfry.mailbox.v1.ConfirmBatchResponse.results:type_name -> belfry.mailbox.v1.ConfirmResult
-	37, // 15: belfry.mailbox.v1.ViewDeadLettersResponse.dead_letters:type_name -> belfry.mailbox.v1.DeadLetter
-	42, // 16: belfry.mailbox.v1.DeadLetter.buried:type_name -> google.protobuf.Timestamp
-	43, // 17: belfry.mailbox.v1.DeadLetter.message:type_name -> belfry.event.v1.Event
-	42, // 18: belfry.mailbox.v1.ReplayRequest.since:type_name -> google.protobuf.Timestamp
-	0,  // 19: belfry.mailbox.v1.MailboxService.Register:input_type -> belfry.mailbox.v1.RegisterRequest
-	2,  // 20: belfry.mailbox.v1.MailboxService.ViewSubscribers:input_type -> belfry.mailbox.v1.ViewSubscribersRequest
-	5,  // 21: belfry.mailbox.v1.MailboxService.Subscribe:input_type -> belfry.mailbox.v1.SubscribeRequest
-	7,  // 22: belfry.mailbox.v1.MailboxService.Peek:input_type -> belfry.mailbox.v1.PeekRequest
-	9,  // 23: belfry.mailbox.v1.MailboxService.Receive:input_type -> belfry.mailbox.v1.ReceiveRequest
-	11, // 24: belfry.mailbox.v1.MailboxService.Confirm:input_type -> belfry.mailbox.v1.ConfirmRequest
-	13, // 25: belfry.mailbox.v1.MailboxService.Renew:input_type -> belfry.mailbox.v1.RenewRequest
-	15, // 26: belfry.mailbox.v1.MailboxService.Release:input_type -> belfry.mailbox.v1.ReleaseRequest
-	17, // 27: belfry.mailbox.v1.MailboxService.ViewSubscriptions:input_type -> belfry.mailbox.v1.ViewSubscriptionsRequest
-	20, // 28: belfry.mailbox.v1.MailboxService.Unsubscribe:input_type -> belfry.mailbox.v1.UnsubscribeRequest
-	22, // 29: belfry.mailbox.v1.MailboxService.ViewTopics:input_type -> belfry.mailbox.v1.ViewTopicsRequest
-	25, // 30: belfry.mailbox.v1.MailboxService.DescribeTopic:input_type -> belfry.mailbox.v1.DescribeTopicRequest
-	27, // 31: belfry.mailbox.v1.MailboxService.Publish:input_type -> belfry.mailbox.v1.PublishRequest
-	29, // 32: belfry.mailbox.v1.MailboxService.ReceiveBatch:input_type -> belfry.mailbox.v1.ReceiveBatchRequest
-	31, // 33: belfry.mailbox.v1.MailboxService.ConfirmBatch:input_type -> belfry.mailbox.v1.ConfirmBatchRequest
-	35, // 34: belfry.mailbox.v1.MailboxService.ViewDeadLetters:input_type -> belfry.mailbox.v1.ViewDeadLettersRequest
-	38, // 35: belfry.mailbox.v1.MailboxService.Redrive:input_type -> belfry.mailbox.v1.RedriveRequest
-	40, // 36: belfry.mailbox.v1.MailboxService.Replay:input_type -> belfry.mailbox.v1.ReplayRequest
-	1,  // 37: belfry.mailbox.v1.MailboxService.Register:output_type -> belfry.mailbox.v1.RegisterResponse
-	3,  // 38: belfry.mailbox.v1.MailboxService.ViewSubscribers:output_type -> belfry.mailbox.v1.ViewSubscribersResponse
-	6,  // 39: belfry.mailbox.v1.MailboxService.Subscribe:output_type -> belfry.mailbox.v1.SubscribeResponse
-	8,  // 40: belfry.mailbox.v1.MailboxService.Peek:output_type -> belfry.mailbox.v1.PeekResponse
-	10, // 41: belfry.mailbox.v1.MailboxService.Receive:output_type -> belfry.mailbox.v1.ReceiveResponse
-	12, // 42: belfry.mailbox.v1.MailboxService.Confirm:output_type -> belfry.mailbox.v1.ConfirmResponse
-	14, // 43: belfry.mailbox.v1.MailboxService.Renew:output_type -> belfry.mailbox.v1.RenewResponse
-	16, // 44: belfry.mailbox.v1.MailboxService.Release:output_type -> belfry.mailbox.v1.ReleaseResponse
-	18, // 45: belfry.mailbox.v1.MailboxService.ViewSubscriptions:output_type -> belfry.mailbox.v1.ViewSubscriptionsResponse
-	21, // 46: belfry.mailbox.v1.MailboxService.Unsubscribe:output_type -> belfry.mailbox.v1.UnsubscribeResponse
-	23, // 47: belfry.mailbox.v1.MailboxService.ViewTopics:output_type -> belfry.mailbox.v1.ViewTopicsResponse
-	26, // 48: belfry.mailbox.v1.MailboxService.DescribeTopic:output_type -> belfry.mailbox.v1.DescribeTopicResponse
-	28, // 49: belfry.mailbox.v1.MailboxService.Publish:output_type -> belfry.mailbox.v1.PublishResponse
-	30, // 50: belfry.mailbox.v1.MailboxService.ReceiveBatch:output_type -> belfry.mailbox.v1.ReceiveBatchResponse
-	33, // 51: belfry.mailbox.v1.MailboxService.ConfirmBatch:output_type -> belfry.mailbox.v1.ConfirmBatchResponse
-	36, // 52: belfry.mailbox.v1.MailboxService.ViewDeadLetters:output_type -> belfry.mailbox.v1.ViewDeadLettersResponse
-	39, // 53: belfry.mailbox.v1.MailboxService.Redrive:output_type -> belfry.mailbox.v1.RedriveResponse
-	41, // 54: belfry.mailbox.v1.MailboxService.Replay:output_type -> belfry.mailbox.v1.ReplayResponse
-	37, // [37:55] is the sub-list for method output_type
-	19, // [19:37] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	43, // 3: belfry.mailbox.v1.ReceiveResponse.message:type_name -> belfry.event.v1.Event
+	42, // 4: belfry.mailbox.v1.ReceiveResponse.locked_until:type_name -> google.protobuf.Timestamp
+	42, // 5: belfry.mailbox.v1.RenewResponse.locked_until:type_name -> google.protobuf.Timestamp
+	19, // 6: belfry.mailbox.v1.ViewSubscriptionsResponse.subscriptions:type_name -> belfry.mailbox.v1.Subscription
+	42, // 7: belfry.mailbox.v1.ViewSubscriptionsResponse.expires:type_name -> google.protobuf.Timestamp
+	24, // 8: belfry.mailbox.v1.ViewTopicsResponse.topics:type_name -> belfry.mailbox.v1.Topic
+	24, // 9: belfry.mailbox.v1.DescribeTopicResponse.topic:type_name -> belfry.mailbox.v1.Topic
+	43, // 10: belfry.mailbox.v1.PublishRequest.event:type_name -> belfry.event.v1.Event
+	10, // 11: belfry.mailbox.v1.ReceiveBatchResponse.messages:type_name -> belfry.mailbox.v1.ReceiveResponse
+	32, // 12: belfry.mailbox.v1.ConfirmBatchRequest.items:type_name -> belfry.mailbox.v1.ConfirmItem
+	34, // 13: belfry.mailbox.v1.ConfirmBatchResponse.results:type_name -> belfry.mailbox.v1.ConfirmResult
+	37, // 14: belfry.mailbox.v1.ViewDeadLettersResponse.dead_letters:type_name -> belfry.mailbox.v1.DeadLetter
+	42, // 15: belfry.mailbox.v1.DeadLetter.buried:type_name -> google.protobuf.Timestamp
+	43, // 16: belfry.mailbox.v1.DeadLetter.message:type_name -> belfry.event.v1.Event
+	42, // 17: belfry.mailbox.v1.ReplayRequest.since:type_name -> google.protobuf.Timestamp
+	0,  // 18: belfry.mailbox.v1.MailboxService.Register:input_type -> belfry.mailbox.v1.RegisterRequest
+	2,  // 19: belfry.mailbox.v1.MailboxService.ViewSubscribers:input_type -> belfry.mailbox.v1.ViewSubscribersRequest
+	5,  // 20: belfry.mailbox.v1.MailboxService.Subscribe:input_type -> belfry.mailbox.v1.SubscribeRequest
+	7,  // 21: belfry.mailbox.v1.MailboxService.Peek:input_type -> belfry.mailbox.v1.PeekRequest
+	9,  // 22: belfry.mailbox.v1.MailboxService.Receive:input_type -> belfry.mailbox.v1.ReceiveRequest
+	11, // 23: belfry.mailbox.v1.MailboxService.Confirm:input_type -> belfry.mailbox.v1.ConfirmRequest
+	13, // 24: belfry.mailbox.v1.MailboxService.Renew:input_type -> belfry.mailbox.v1.RenewRequest
+	15, // 25: belfry.mailbox.v1.MailboxService.Release:input_type -> belfry.mailbox.v1.ReleaseRequest
+	17, // 26: belfry.mailbox.v1.MailboxService.ViewSubscriptions:input_type -> belfry.mailbox.v1.ViewSubscriptionsRequest
+	20, // 27: belfry.mailbox.v1.MailboxService.Unsubscribe:input_type -> belfry.mailbox.v1.UnsubscribeRequest
+	22, // 28: belfry.mailbox.v1.MailboxService.ViewTopics:input_type -> belfry.mailbox.v1.ViewTopicsRequest
+	25, // 29: belfry.mailbox.v1.MailboxService.DescribeTopic:input_type -> belfry.mailbox.v1.DescribeTopicRequest
+	27, // 30: belfry.mailbox.v1.MailboxService.Publish:input_type -> belfry.mailbox.v1.PublishRequest
+	29, // 31: belfry.mailbox.v1.MailboxService.ReceiveBatch:input_type -> belfry.mailbox.v1.ReceiveBatchRequest
+	31, // 32: belfry.mailbox.v1.MailboxService.ConfirmBatch:input_type -> belfry.mailbox.v1.ConfirmBatchRequest
+	35, // 33: belfry.mailbox.v1.MailboxService.ViewDeadLetters:input_type -> belfry.mailbox.v1.ViewDeadLettersRequest
+	38, // 34: belfry.mailbox.v1.MailboxService.Redrive:input_type -> belfry.mailbox.v1.RedriveRequest
+	40, // 35: belfry.mailbox.v1.MailboxService.Replay:input_type -> belfry.mailbox.v1.ReplayRequest
+	1,  // 36: belfry.mailbox.v1.MailboxService.Register:output_type -> belfry.mailbox.v1.RegisterResponse
+	3,  // 37: belfry.mailbox.v1.MailboxService.ViewSubscribers:output_type -> belfry.mailbox.v1.ViewSubscribersResponse
+	6,  // 38: belfry.mailbox.v1.MailboxService.Subscribe:output_type -> belfry.mailbox.v1.SubscribeResponse
+	8,  // 39: belfry.mailbox.v1.MailboxService.Peek:output_type -> belfry.mailbox.v1.PeekResponse
+	10, // 40: belfry.mailbox.v1.MailboxService.Receive:output_type -> belfry.mailbox.v1.ReceiveResponse
+	12, // 41: belfry.mailbox.v1.MailboxService.Confirm:output_type -> belfry.mailbox.v1.ConfirmResponse
+	14, // 42: belfry.mailbox.v1.MailboxService.Renew:output_type -> belfry.mailbox.v1.RenewResponse
+	16, // 43: belfry.mailbox.v1.MailboxService.Release:output_type -> belfry.mailbox.v1.ReleaseResponse
+	18, // 44: belfry.mailbox.v1.MailboxService.ViewSubscriptions:output_type -> belfry.mailbox.v1.ViewSubscriptionsResponse
+	21, // 45: belfry.mailbox.v1.MailboxService.Unsubscribe:output_type -> belfry.mailbox.v1.UnsubscribeResponse
+	23, // 46: belfry.mailbox.v1.MailboxService.ViewTopics:output_type -> belfry.mailbox.v1.ViewTopicsResponse
+	26, // 47: belfry.mailbox.v1.MailboxService.DescribeTopic:output_type -> belfry.mailbox.v1.DescribeTopicResponse
+	28, // 48: belfry.mailbox.v1.MailboxService.Publish:output_type -> belfry.mailbox.v1.PublishResponse
+	30, // 49: belfry.mailbox.v1.MailboxService.ReceiveBatch:output_type -> belfry.mailbox.v1.ReceiveBatchResponse
+	33, // 50: belfry.mailbox.v1.MailboxService.ConfirmBatch:output_type -> belfry.mailbox.v1.ConfirmBatchResponse
+	36, // 51: belfry.mailbox.v1.MailboxService.ViewDeadLetters:output_type -> belfry.mailbox.v1.ViewDeadLettersResponse
+	39, // 52: belfry.mailbox.v1.MailboxService.Redrive:output_type -> belfry.mailbox.v1.RedriveResponse
+	41, // 53: belfry.mailbox.v1.MailboxService.Replay:output_type -> belfry.mailbox.v1.ReplayResponse
+	36, // [36:54] is the sub-list for method output_type
+	18, // [18:36] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_belfry_mailbox_v1_mailbox_proto_init() }
