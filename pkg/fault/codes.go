@@ -43,26 +43,38 @@ const (
 	// not_found
 	NotFound         Code = "not_found"          // no such thing, or no such route
 	MethodNotAllowed Code = "method_not_allowed" // the route exists, not with this method
-	DeletionUnknown  Code = "deletion_unknown"   // no BeforeDelete has given this deletion id
+
+	SubscriberUnknown   Code = "subscriber_unknown"   // no subscriber of this caller has the id
+	MessageUnknown      Code = "message_unknown"      // no message of this subscriber has the id: it is confirmed long ago, or never was
+	TopicUnknown        Code = "topic_unknown"        // no event of the tenant ever had this topic
+	SubscriptionUnknown Code = "subscription_unknown" // the subscriber has no mailbox for this topic
+
+	DeletionUnknown Code = "deletion_unknown" // no BeforeDelete has given this deletion id
 
 	// conflict: the state of the world does not allow it now.
 	Conflict          Code = "conflict"            // somebody else changed it first
 	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
 	DataDirUnwritable Code = "data_dir_unwritable" // the data directory cannot be written
 	PortInUse         Code = "port_in_use"         // another process listens there
-	DeletionRefused   Code = "deletion_refused"    // a hook refused the deletion that is named
-	DeletionPending   Code = "deletion_pending"    // hooks are being asked about this object now
-	DeletionExpired   Code = "deletion_expired"    // what hooks said is too old to count
-	HookRecursion     Code = "hook_recursion"      // a hook's own deletion leads back to what it was asked about, or too deep
+
+	MessageLocked   Code = "message_locked"   // somebody else has received it; until the lock ends it is theirs
+	LockLost        Code = "lock_lost"        // not, or no longer, the lock of this message
+	DeletionRefused Code = "deletion_refused" // a hook refused the deletion that is named
+	DeletionPending Code = "deletion_pending" // hooks are being asked about this object now
+	DeletionExpired Code = "deletion_expired" // what hooks said is too old to count
+	HookRecursion   Code = "hook_recursion"   // a hook's own deletion leads back to what it was asked about, or too deep
 
 	// gone
-	CursorGone Code = "cursor_gone" // the log no longer holds what follows the cursor
+	CursorGone     Code = "cursor_gone"     // the log no longer holds what follows the cursor
+	MailboxExpired Code = "mailbox_expired" // not polled for too long; the mailboxes are removed, subscribe again
 
 	// exhausted: a limit was reached.
 	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
-	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection
+	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection, or of one subscriber
 	TooManyHooks         Code = "too_many_hooks"         // above the limit of one tenant
 	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
+	TooManyLocks         Code = "too_many_locks"         // above the limit of one subscriber; confirm or release some
+	BacklogFull          Code = "backlog_full"           // too much waits in the subscriber's mailboxes to add the past
 
 	// unavailable: try again.
 	Unavailable   Code = "unavailable"    // something we need does not answer
@@ -121,21 +133,33 @@ var table = map[Code]row{
 
 	NotFound:         {Missing, 0, 4550},
 	MethodNotAllowed: {Missing, 405, 4551},
-	DeletionUnknown:  {Missing, 0, 4552},
+
+	SubscriberUnknown:   {Missing, 0, 4555},
+	MessageUnknown:      {Missing, 0, 4556},
+	TopicUnknown:        {Missing, 0, 4557},
+	SubscriptionUnknown: {Missing, 0, 4558},
+
+	DeletionUnknown: {Missing, 0, 4552},
 
 	Conflict:          {Conflicting, 0, 4560},
 	DataDirInUse:      {Conflicting, 0, 4561},
 	DataDirUnwritable: {Conflicting, 0, 4562},
 	PortInUse:         {Conflicting, 0, 4563},
-	DeletionRefused:   {Conflicting, 0, 4564},
-	DeletionPending:   {Conflicting, 0, 4565},
-	DeletionExpired:   {Conflicting, 0, 4566},
-	HookRecursion:     {Conflicting, 0, 4567},
 
-	CursorGone: {Gone, 0, 4570},
+	MessageLocked:   {Conflicting, 0, 4568},
+	LockLost:        {Conflicting, 0, 4569},
+	DeletionRefused: {Conflicting, 0, 4564},
+	DeletionPending: {Conflicting, 0, 4565},
+	DeletionExpired: {Conflicting, 0, 4566},
+	HookRecursion:   {Conflicting, 0, 4567},
+
+	CursorGone:     {Gone, 0, 4570},
+	MailboxExpired: {Gone, 0, 4575},
 
 	TooManySubscriptions: {Exhausted, 0, 4580},
 	RateLimited:          {Exhausted, 0, 4581},
+	TooManyLocks:         {Exhausted, 0, 4585},
+	BacklogFull:          {Exhausted, 0, 4586},
 	TooManyHooks:         {Exhausted, 0, 4582},
 	SlowConsumer:         {Exhausted, 0, 4000},
 

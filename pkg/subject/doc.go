@@ -7,10 +7,14 @@
 //	ctl.relay.<relay>                      a relay's cursor
 //	ctl.op.<tenant>.<operation>            an operation that has been relayed
 //	ctl.deletion.<tenant>.<deletion>       the event of a deletion that was asked about
+//	ctl.sub.<subscriber>                   who subscribed when
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
 //	presence.<tenant>.<user>             online and offline            (never stored)
+//	mbx.m.<subscriber>.<subscription>    copies that wait, kept in MAILBOX; beside them
+//	mbx.t.…, mbx.d.…                       the table of subscriptions, dead letters
+//	wake.mbx                             who has something new         (never stored)
 //	dead.<consumer>.<epoch>-<sequence>   what was given up, kept in DEADLETTERS
 //	hook.<tenant>.<name>                 a hook is asked               (never stored)
 //	verdict.<tenant>.<hook>              what hooks answered, kept in VERDICTS
