@@ -16,6 +16,8 @@ type Config struct {
 	MaxFrameBytes    int           `config:"gateway.max_frame_bytes" usage:"largest frame a client may send"`
 	CheckEvery       time.Duration `config:"gateway.check_every" usage:"how often the live feed is compared with the log"`
 	LogReads         int           `config:"gateway.log_reads" usage:"pages of the log read at once for clients that resume"`
+	RecentBytes      int           `config:"gateway.recent_bytes" usage:"bytes of recent events kept in memory, so that clients that come back soon need not read the log; 0 = none"`
+	RecentFor        time.Duration `config:"gateway.recent_for" usage:"how long recent events are kept in memory"`
 	AllowedOrigins   []string      `config:"gateway.allowed_origins" usage:"hosts of browser pages, beside our own, that may open connections; * allows all"`
 	Console          bool          `config:"gateway.console" usage:"serve the console page at /"`
 }
@@ -31,6 +33,8 @@ func Default() Config {
 		MaxFrameBytes:    64 << 10,
 		CheckEvery:       3 * time.Second,
 		LogReads:         64,
+		RecentBytes:      32 << 20,
+		RecentFor:        time.Minute, // longer than a restart or a change of networks takes
 		Console:          true,
 	}
 }
@@ -50,6 +54,8 @@ func (c Config) Validate() error {
 		{"gateway.max_frame_bytes", int64(c.MaxFrameBytes), 1 << 10, 16 << 20},
 		{"gateway.check_every", int64(c.CheckEvery), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"gateway.log_reads", int64(c.LogReads), 1, 4096},
+		{"gateway.recent_bytes", int64(c.RecentBytes), 0, 64 << 30},
+		{"gateway.recent_for", int64(c.RecentFor), int64(time.Second), int64(24 * time.Hour)},
 	} {
 		if n.value < n.min || n.value > n.max {
 			return fault.Field(fault.InvalidConfig, n.key, "%d is outside %d to %d", n.value, n.min, n.max)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -43,14 +44,17 @@ const stored forms = 1
 
 // delivery is one durable event on its way to connections: it knows the views
 // the event has and encodes every form at most once per protocol (DESIGN: encode
-// once). It belongs to one goroutine.
+// once).
 type delivery struct {
 	ev     *event.Event
+	tenant string // escaped
 	cursor event.Cursor
 	views  []event.View
 	span   trace.SpanContext
 	born   int64 // as item.born
-	made   [protos][]encoded
+
+	mu   sync.Mutex
+	made [protos][]encoded
 }
 
 type encoded struct {
@@ -58,8 +62,8 @@ type encoded struct {
 	item  *item
 }
 
-func newDelivery(ev *event.Event, cursor event.Cursor, span trace.SpanContext) *delivery {
-	d := &delivery{ev: ev, cursor: cursor, span: span}
+func newDelivery(tenant string, ev *event.Event, cursor event.Cursor, span trace.SpanContext) *delivery {
+	d := &delivery{tenant: tenant, ev: ev, cursor: cursor, span: span}
 	for _, v := range durableViews {
 		if v.Has(ev) {
 			d.views = append(d.views, v)
@@ -73,6 +77,8 @@ var durableViews = slices.DeleteFunc(event.Views(), func(v event.View) bool { re
 
 // item is the delivery in some forms for one protocol.
 func (d *delivery) item(p protocol, f forms) *item {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, e := range d.made[p] {
 		if e.forms == f {
 			return e.item

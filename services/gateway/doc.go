@@ -8,8 +8,9 @@
 //	     missed, in order, without gap or duplicate, or is told it is gone
 //	GW3  no hole in the live feed: what NATS dropped is read from the log before
 //	     anything newer is passed on
-//	GW4  a slow reader delays nobody: its queue is bounded in bytes, and it is
-//	     closed with a code that says reconnect and resume
+//	GW4  a slow reader delays nobody: its queue is bounded in bytes; real-time
+//	     events that do not fit are dropped, oldest first, for others it is closed
+//	     with a code that says reconnect and resume
 //	GW6  POST /v1/events stores, GET /v1/events reads the log
 //
 // The way of one event, each step a file:
@@ -19,10 +20,11 @@
 //	feed.go        arrive: one goroutine, in order, fills holes from the log
 //	   │
 //	hub.go         route: who subscribed to this topic, verb or name?
+//	   │           recent.go keeps what came lately, for resume.go
 //	   │
 //	delivery.go    encode: once per form and protocol, shared by all
 //	   │
-//	connection.go  queue: bounded in bytes, one policy for the slow
+//	connection.go  queue: bounded in bytes; policy.go for the slow
 //	   │
 //	websocket.go   write: several events per frame, one write per batch
 //	sse.go

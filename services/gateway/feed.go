@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/eventlog"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
@@ -36,6 +35,11 @@ type tenantFeed struct {
 
 	pos  uint64 // every event up to here has been routed, or was before anybody asked
 	seen uint64 // newest live event that came before pos was known
+
+	window   []*delivery   // every event above base and up to pos
+	base     uint64        // see recent
+	reaching chan struct{} // held by who extends the window
+	tooFar   uint64        // a window that begins here or before would not fit
 
 	delivered prometheus.Counter
 }
@@ -79,7 +83,7 @@ func (f *feed) acquire(ctx context.Context, token string) error {
 	f.hub.mu.Lock()
 	t, ok := f.hub.tenants[token]
 	if !ok {
-		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{}), delivered: f.stats.deliveredTo(token)}
+		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{}), reaching: make(chan struct{}, 1), delivered: f.stats.deliveredTo(token)}
 		f.hub.tenants[token] = t
 	}
 	t.refs++
@@ -121,7 +125,8 @@ func (f *feed) open(t *tenantFeed) {
 			return err
 		}
 		f.hub.mu.Lock()
-		t.pos = max(state.Last, t.seen)
+		f.hub.advance(t, max(state.Last, t.seen))
+		t.base = t.pos
 		f.hub.mu.Unlock()
 		return nil
 	}()
@@ -238,7 +243,9 @@ func (f *feed) pass(ctx context.Context, t *tenantFeed, subj string, h nats.Head
 		defer span.End()
 		sc = span.SpanContext()
 	}
-	reached := f.hub.route(t, newDelivery(&ev, at.Cursor, sc))
+	d := newDelivery(t.token, &ev, at.Cursor, sc)
+	d.born = at.Time.UnixNano()
+	reached := f.hub.route(t, d)
 	t.delivered.Add(float64(reached))
 	if f.out.Enabled(ctx, slog.LevelDebug) {
 		f.out.Debug("event routed", telemetry.KeyEventID, ev.ID, telemetry.KeySubject, subj, telemetry.KeyCount, reached)
@@ -257,7 +264,7 @@ func (f *feed) compare(ctx context.Context, c finding) {
 		return
 	}
 	f.hub.mu.Lock()
-	t.pos = max(t.pos, c.upto)
+	f.hub.advance(t, c.upto)
 	f.hub.mu.Unlock()
 }
 
@@ -266,7 +273,7 @@ func (f *feed) compare(ctx context.Context, c finding) {
 func (f *feed) repair(ctx context.Context, t *tenantFeed, upto uint64) bool {
 	_, pos := f.position(t.token, 0)
 	n, epoch := 0, *f.epoch.Load()
-	err := f.log.through(ctx, t.filter, pos, upto, func(m eventlog.Message) error {
+	err := f.log.through(ctx, t.filter, pos, upto, func(m *logged) error {
 		n++
 		f.pass(ctx, t, m.Subject, m.Header, m.Data, event.Stored{Cursor: event.Cursor{Epoch: epoch, Seq: m.Seq}, Time: m.Time})
 		return nil

@@ -15,6 +15,13 @@ func (c *connection) hold(it *item) {
 	c.heldBytes += len(it.body)
 }
 
+// fallBehind says that what is sent from now on was missed.
+func (c *connection) fallBehind() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.behind = true
+}
+
 // startHolding makes live items wait. The hub calls it under its lock, in the
 // same step in which it begins to route to c.
 func (c *connection) startHolding() {

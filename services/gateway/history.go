@@ -5,10 +5,7 @@ import (
 	"errors"
 	"maps"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/eventlog"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -91,15 +88,14 @@ type listed struct {
 	form   []byte
 }
 
-func (p *page) take(m eventlog.Message) error {
+func (p *page) take(m *logged) error {
 	if len(p.events) >= p.limit || p.bytes >= pageSize || p.scanned >= scanPages*pageMessages {
 		return errFull
 	}
 	p.scanned++
 	p.cursor.Seq = m.Seq
-	ev := event.Decode(m.Subject, m.Header, m.Data, event.Stored{Cursor: p.cursor, Time: m.Time})
-	d := newDelivery(&ev, p.cursor, trace.SpanContext{})
-	f := d.wanted(subject.TenantToken(m.Subject), p.keys)
+	d := m.delivery()
+	f := d.wanted(d.tenant, p.keys)
 	for i := range len(d.views) + 1 {
 		if f&(stored<<i) != 0 {
 			form := d.appendForm(nil, i)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"time"
 
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -15,8 +16,10 @@ type hub struct {
 	index   map[key][]*subscription
 	conns   map[*connection]struct{}
 	tenants map[string]*tenantFeed // by escaped tenant
-	closed  bool                   // nobody may join any more
-	empty   chan struct{}          // closes when nobody is left after that
+	end     uint64                 // the log had come so far, at least
+	recent  recent
+	closed  bool          // nobody may join any more
+	empty   chan struct{} // closes when nobody is left after that
 
 	// Of the feed goroutine, kept to be used again.
 	pass    uint64
@@ -31,8 +34,10 @@ type subscription struct {
 	from uint64 // events up to here are not routed through it
 }
 
-func newHub() *hub {
+// newHub keeps so many bytes of events in memory, for so long, for those who resume.
+func newHub(recentBytes int, recentFor time.Duration) *hub {
 	return &hub{
+		recent:  recent{limit: recentBytes, keep: recentFor},
 		index:   map[key][]*subscription{},
 		conns:   map[*connection]struct{}{},
 		tenants: map[string]*tenantFeed{},
@@ -78,8 +83,15 @@ func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
 	for _, c := range h.touched {
 		c.deliver(d.item(c.proto, c.forms))
 	}
-	t.pos = max(t.pos, seq)
+	h.recent.add(t, d, time.Now())
+	h.advance(t, seq)
 	return len(h.touched)
+}
+
+// advance moves a tenant's position. Under mu.
+func (h *hub) advance(t *tenantFeed, seq uint64) {
+	t.pos = max(t.pos, seq)
+	h.end = max(h.end, t.pos)
 }
 
 // join makes a connection known. False: the hub is closed.

@@ -2,12 +2,18 @@ package gateway
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/eventlog"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
 )
 
 // A page of the log that is read at once.
@@ -16,34 +22,121 @@ const (
 	pageBytes    = 512 << 10
 )
 
+// logged is a message of the log. Several readers may share it.
+type logged struct {
+	eventlog.Message
+	epoch string
+
+	decode sync.Once
+	d      *delivery
+}
+
+// delivery decodes the message, the first time.
+func (m *logged) delivery() *delivery {
+	m.decode.Do(func() {
+		cursor := event.Cursor{Epoch: m.epoch, Seq: m.Seq}
+		ev := event.Decode(m.Subject, m.Header, m.Data, event.Stored{Cursor: cursor, Time: m.Time})
+		m.d = newDelivery(subject.TenantToken(m.Subject), &ev, cursor, trace.SpanContext{})
+		m.d.born = m.Time.UnixNano()
+	})
+	return m.d
+}
+
 // logReads reads EVENTS for everybody in this gateway, a bounded number of pages
-// at a time, so that thousands who resume at once queue here and not in NATS.
+// at a time, so that thousands who resume at once queue here and not in NATS. Who
+// wants the page that somebody is reading gets the same one.
 type logReads struct {
 	*eventlog.Reader
 	slots chan struct{}
+	epoch func() string // of the log
+	pages prometheus.Counter
+
+	mu      sync.Mutex
+	reading map[pageKey]*reading
 }
 
-func newLogReads(nc *nats.Conn, atOnce int) *logReads {
-	return &logReads{eventlog.NewReader(nc), make(chan struct{}, atOnce)}
+// pageKey is where a page begins, and which messages are in it.
+type pageKey struct {
+	filter string
+	from   uint64
+}
+
+// reading is a page that somebody reads. The other members are set when done
+// closes.
+type reading struct {
+	done chan struct{}
+	msgs []*logged
+	end  bool
+	err  error
+}
+
+func newLogReads(nc *nats.Conn, atOnce int, epoch func() string, stats *metrics) *logReads {
+	l := &logReads{
+		Reader: eventlog.NewReader(nc), slots: make(chan struct{}, atOnce), epoch: epoch,
+		pages: stats.pages, reading: map[pageKey]*reading{},
+	}
+	stats.reads(func() float64 { return float64(len(l.slots)) })
+	return l
 }
 
 // retryFor is how long a read is tried again while the log does not answer, as
 // while its leader moves to another server.
 const retryFor = 15 * time.Second
 
-// page is Reader.Page once it is this reader's turn.
-func (l *logReads) page(ctx context.Context, filter string, from uint64) (msgs []eventlog.Message, end bool, err error) {
+// page is Reader.Page once it is this reader's turn, or that of another who reads
+// the same.
+func (l *logReads) page(ctx context.Context, filter string, from uint64) (msgs []*logged, end bool, err error) {
+	k := pageKey{filter, from}
+	for {
+		l.mu.Lock()
+		r, shared := l.reading[k]
+		if !shared {
+			r = &reading{done: make(chan struct{})}
+			l.reading[k] = r
+		}
+		l.mu.Unlock()
+		if !shared {
+			r.msgs, r.end, r.err = l.read(ctx, k)
+			l.mu.Lock()
+			delete(l.reading, k)
+			l.mu.Unlock()
+			close(r.done)
+			return r.msgs, r.end, r.err
+		}
+		select {
+		case <-r.done:
+			if r.err == nil {
+				return r.msgs, r.end, nil
+			}
+			// The other one may have left; this one tries for itself.
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+	}
+}
+
+func (l *logReads) read(ctx context.Context, k pageKey) (page []*logged, end bool, err error) {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
+	epoch := l.epoch()
+	var msgs []eventlog.Message
 	err = persist(ctx, func() error {
-		msgs, end, err = l.Page(ctx, filter, from, pageMessages, pageBytes)
+		l.pages.Inc()
+		msgs, end, err = l.Page(ctx, k.filter, k.from, pageMessages, pageBytes)
 		return err
 	})
-	return msgs, end, err
+	page = make([]*logged, len(msgs))
+	for i, m := range msgs {
+		page[i] = &logged{Message: m, epoch: epoch}
+	}
+	return page, end, err
 }
 
 // next is Reader.Next, tried as long as page is.
@@ -74,7 +167,7 @@ func persist(ctx context.Context, read func() error) error {
 // through calls f, in order, with every message of filter above after and up to
 // upto. Pages come from any replica; where one ends early, the leader says
 // whether that was the end, so that nothing at the seam is missed.
-func (l *logReads) through(ctx context.Context, filter string, after, upto uint64, f func(eventlog.Message) error) error {
+func (l *logReads) through(ctx context.Context, filter string, after, upto uint64, f func(*logged) error) error {
 	for after < upto {
 		msgs, end, err := l.page(ctx, filter, after+1)
 		if err != nil {
@@ -91,7 +184,7 @@ func (l *logReads) through(ctx context.Context, filter string, after, upto uint6
 					return err
 				}
 				if ok {
-					msgs = append(msgs, m)
+					msgs = append(slices.Clip(msgs), &logged{Message: m, epoch: l.epoch()}) // the page is shared
 				} else {
 					upto = next
 				}

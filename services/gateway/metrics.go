@@ -23,13 +23,21 @@ type metrics struct {
 	dropped     *prometheus.CounterVec // by reason
 	refused     *prometheus.CounterVec // by limit and tenant
 	repaired    prometheus.Counter
-	resumes     *prometheus.CounterVec // by outcome
+	resumes     *prometheus.CounterVec // by outcome and source
 	replayed    *prometheus.CounterVec // by source
+	pages       prometheus.Counter
 	published   *prometheus.CounterVec // by outcome
 	age         prometheus.Histogram
 
-	tenants labels
+	registry prometheus.Registerer
+	tenants  labels
 }
+
+// Where a resumption gets its events.
+const (
+	fromMemory = "memory"
+	fromLog    = "log"
+)
 
 // Why an event was dropped instead of written.
 const (
@@ -49,6 +57,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return c
 	}
 	m := &metrics{
+		registry: r,
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "belfry", Subsystem: "gateway", Name: "connections", Help: "Open connections.",
 		}, []string{"transport"}),
@@ -62,8 +71,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		dropped:    counters("dropped_events_total", "Events not written to a connection that would have had them, by reason.", "reason"),
 		refused:    counters("limit_reached_total", "What a limit refused, by limit and tenant"+firstTenants, "limit", "tenant"),
 		repaired:   counter("repaired_events_total", "Events the live feed missed and that were read from the log."),
-		resumes:    counters("resumes_total", "Resumptions by outcome.", "outcome"),
-		replayed:   counters("replayed_events_total", "Events that resuming clients were behind, by where they came from: memory or log.", "source"),
+		resumes:    counters("resumes_total", "Resumptions by outcome, and by what they were served from: memory, or log if it was read for any part of it.", "outcome", "source"),
+		replayed:   counters("replayed_events_total", "Events sent to resuming clients, by where they came from: memory or log.", "source"),
+		pages:      counter("log_pages_total", "Pages of the log that were read."),
 		published:  counters("published_total", "Events taken over HTTP by outcome.", "outcome"),
 		age: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "belfry", Subsystem: "gateway", Name: "age_at_write_seconds",
@@ -73,6 +83,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	r.MustRegister(m.connections, m.age)
 	return m
+}
+
+// reads shows how many pages of the log are being read.
+func (m *metrics) reads(now func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "belfry", Subsystem: "gateway", Name: "log_reads", Help: "Pages of the log that are being read now.",
+	}, now))
 }
 
 func (m *metrics) drop(reason string, n int) { m.dropped.WithLabelValues(reason).Add(float64(n)) }

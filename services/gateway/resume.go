@@ -7,10 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/eventlog"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
@@ -59,50 +56,53 @@ func gone(why string) error { return fault.Field(fault.CursorGone, "cursor", "%s
 // resume sends everything behind the cursor and goes over to live without gap or
 // duplicate (GW2). The feeds of all wanted tenants have been acquired.
 //
-//	cursor ──── pages, the client's pace ────▶ near the end
+//	cursor ──── memory or log, the client's pace ────▶ near the end
 //	        ┌── join the hub: live events are held back, P = its position ──┐
-//	        └── pages up to P, checked with the leader ── pass on held ─────┘ live
+//	        └── up to P, from memory, or checked with the leader ── pass on held ─────┘ live
 //
-// If more came in meanwhile than may be held, that is dropped and the log is read
-// again from where it stands: the log has it all. joined says whether the hub
-// knows the subscriptions now.
-func (s *Service) resume(ctx context.Context, c *connection, r resumption) (joined bool, err error) {
-	replay := &replay{c: c, r: r, keys: map[key]bool{}, epoch: r.cursor.Epoch, after: r.cursor.Seq}
-	filter := replay.index()
-	if err := s.readToEnd(ctx, replay, filter); err != nil {
+// If more came in meanwhile than may be held, that is dropped and read again from
+// where it stands: the log has it all. joined says whether the hub knows the
+// subscriptions now.
+func (s *Service) resume(ctx context.Context, p *replay) (joined bool, err error) {
+	if err := s.catchUp(ctx, p); err != nil {
 		return false, err
 	}
-	from, joined := s.hub.subscribeHolding(c, r.want, replay.after)
+	from, joined := s.hub.subscribeHolding(p.c, p.r.want, p.after)
 	for joined {
-		err := s.log.through(ctx, filter, replay.after, from, func(m eventlog.Message) error { return replay.pass(ctx, m) })
-		if err != nil {
+		if err := s.closeSeam(ctx, p, from); err != nil {
 			return true, err
 		}
-		replay.after = max(replay.after, from)
-		if err := c.settle(ctx); err != nil {
+		if err := p.c.settle(ctx); err != nil {
 			return true, err
 		}
-		if c.stopHolding() {
+		if p.c.stopHolding() {
 			return true, nil
 		}
-		if err := s.readToEnd(ctx, replay, filter); err != nil {
+		if err := s.catchUp(ctx, p); err != nil {
 			return true, err
 		}
-		from = s.hub.holdAgain(c, replay.after)
+		from = s.hub.holdAgain(p.c, p.after)
 	}
 	return false, errClosed
 }
 
-// readToEnd passes pages until some replica has no more: the bulk of a
-// resumption, with nothing held back yet.
-func (s *Service) readToEnd(ctx context.Context, p *replay, filter string) error {
+// catchUp sends the bulk of a resumption, with nothing held back yet: until memory
+// has no more, or some replica of the log.
+func (s *Service) catchUp(ctx context.Context, p *replay) error {
 	for {
-		msgs, end, err := s.log.page(ctx, filter, p.after+1)
+		found, end, err := s.recall(ctx, p)
+		if err != nil || end {
+			return err
+		}
+		if found {
+			continue
+		}
+		msgs, end, err := s.log.page(ctx, p.filter, p.after+1)
 		if err != nil {
 			return err
 		}
 		for _, m := range msgs {
-			if err := p.pass(ctx, m); err != nil {
+			if err := p.pass(ctx, m.delivery(), fromLog); err != nil {
 				return err
 			}
 		}
@@ -112,45 +112,78 @@ func (s *Service) readToEnd(ctx context.Context, p *replay, filter string) error
 	}
 }
 
-// replay turns messages of the log into the items one connection asked for.
-type replay struct {
-	c     *connection
-	r     resumption
-	keys  map[key]bool
-	epoch string
-	after uint64 // everything up to here has been sent
-}
-
-// index collects the wanted keys and answers the narrowest filter of the log that
-// covers them: one tenant's events, or all.
-func (p *replay) index() string {
-	tenants := map[string]bool{}
-	for _, keys := range p.r.want {
-		for _, k := range keys {
-			p.keys[k], tenants[k.tenant] = true, true
+// recall sends the next events from memory. found is false when it does not reach
+// back so far; end is true when it has no more.
+func (s *Service) recall(ctx context.Context, p *replay) (found, end bool, err error) {
+	ds, upto, found := s.hub.recall(p.tenants, p.after, pageMessages)
+	for _, d := range ds {
+		if err := p.pass(ctx, d, fromMemory); err != nil {
+			return true, false, err
 		}
 	}
-	if len(tenants) == 1 {
-		return subject.TokenEvents(slices.Collect(maps.Keys(tenants))[0])
+	if found {
+		p.after = upto
 	}
-	return subject.Events
+	return found, found && len(ds) < pageMessages, nil
 }
 
-// pass sends one message of the log if it is wanted.
-func (p *replay) pass(ctx context.Context, m eventlog.Message) error {
-	cursor := event.Cursor{Epoch: p.epoch, Seq: m.Seq}
-	ev := event.Decode(m.Subject, m.Header, m.Data, event.Stored{Cursor: cursor, Time: m.Time})
-	d := newDelivery(&ev, cursor, trace.SpanContext{})
-	f := d.wanted(subject.TenantToken(m.Subject), p.keys)
-	if m.Seq == p.r.cursor.Seq+1 {
+// closeSeam sends everything up to the position from which the hub holds back.
+func (s *Service) closeSeam(ctx context.Context, p *replay, from uint64) error {
+	for p.after < from {
+		found, end, err := s.recall(ctx, p)
+		if err != nil {
+			return err
+		}
+		if !found || end {
+			break
+		}
+	}
+	// Of several tenants, those that are quiet are known for less.
+	err := s.log.through(ctx, p.filter, p.after, from, func(m *logged) error { return p.pass(ctx, m.delivery(), fromLog) })
+	p.after = max(p.after, from)
+	return err
+}
+
+// replay turns events into the items that one connection asked for and missed.
+type replay struct {
+	c       *connection
+	r       resumption
+	keys    map[key]bool
+	tenants []string // escaped
+	filter  string   // of the log: the narrowest that covers the keys
+	after   uint64   // everything up to here has been sent
+	source  string   // fromLog as soon as that was needed
+}
+
+func newReplay(c *connection, r resumption) *replay {
+	p := &replay{c: c, r: r, keys: keySet(r.want), after: r.cursor.Seq, source: fromMemory, filter: subject.Events}
+	tenants := map[string]bool{}
+	for k := range p.keys {
+		tenants[k.tenant] = true
+	}
+	p.tenants = slices.Collect(maps.Keys(tenants))
+	if len(p.tenants) == 1 {
+		p.filter = subject.TokenEvents(p.tenants[0])
+	}
+	return p
+}
+
+// pass sends one event if it is wanted.
+func (p *replay) pass(ctx context.Context, d *delivery, source string) error {
+	f := d.wanted(d.tenant, p.keys)
+	if d.cursor.Seq == p.r.cursor.Seq+1 {
 		f = f.without(p.r.parts)
+	}
+	if source == fromLog {
+		p.source = fromLog
 	}
 	if f != 0 {
 		if err := p.c.push(ctx, d.item(p.c.proto, f)); err != nil {
 			return err
 		}
+		p.c.stats.replayed.WithLabelValues(source).Inc()
 	}
-	p.after = m.Seq
+	p.after = d.cursor.Seq
 	return nil
 }
 

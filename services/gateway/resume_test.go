@@ -16,154 +16,175 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
+// withAndWithoutMemory runs a test with the recent window as it is set by default,
+// with one that is too small for the test's events, and with none.
+func withAndWithoutMemory(t *testing.T, test func(t *testing.T, memory worldOption)) {
+	t.Helper()
+	t.Parallel()
+	for name, bytes := range map[string]int{"all in memory": Default().RecentBytes, "some in memory": 64 << 10, "nothing in memory": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, configure(func(c *Config) { c.RecentBytes = bytes }))
+		})
+	}
+}
+
 // GW2: clients that are cut again and again, at any moment, while events flow,
 // see every event once and in order.
 func TestGW2ResumeSeam(t *testing.T) {
-	t.Parallel()
-	const events, clients = 3000, 8
-	w := newWorld(t)
-	start := w.open(w.token()).ask(`{"subscribe":{"topic":"invoices"}}`).Subscribed.Cursor
+	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
+		t.Helper()
+		const events, clients = 3000, 8
+		w := newWorld(t, memory)
+		start := w.open(w.token()).ask(`{"subscribe":{"topic":"invoices"}}`).Subscribed.Cursor
 
-	var group sync.WaitGroup
-	group.Go(func() {
-		for i := range events {
-			topic := [...]string{"invoices", "orders"}[i%2] // every other event is not wanted
-			if _, err := w.nats.Bus().JS.PublishAsync("evt.AA."+topic+".created", fmt.Appendf(nil, "%d", i)); err != nil {
-				t.Errorf("publish: %v", err)
-			}
-		}
-	})
-	for n := range clients {
+		var group sync.WaitGroup
 		group.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(n), 1))
-			cursor, next := start, 0
-			for next < events {
-				c := w.open(w.token())
-				f := c.ask(`{"id":"r","resume":{"cursor":"` + cursor + `","subscriptions":[{"topic":"invoices"}]}}`)
-				if f.Resumed == nil {
-					t.Errorf("resume from %s: %+v", cursor, f.Error)
-					return
+			for i := range events {
+				topic := [...]string{"invoices", "orders"}[i%2] // every other event is not wanted
+				if _, err := w.nats.Bus().JS.PublishAsync("evt.AA."+topic+".created", fmt.Appendf(nil, "%d", i)); err != nil {
+					t.Errorf("publish: %v", err)
 				}
-				for cut := random.IntN(400); cut >= 0 && next < events; cut-- {
-					f := c.event()
-					if got, want := string(f.Event.Data), fmt.Sprint(next); got != want {
-						t.Errorf("client %d got event %s, want %s", n, got, want)
-						return
-					}
-					if f.Cursor <= cursor {
-						t.Errorf("cursor %s is not above %s", f.Cursor, cursor)
-					}
-					cursor, next = f.Cursor, next+2
-				}
-				_ = c.ws.CloseNow()
 			}
 		})
-	}
-	group.Wait()
+		for n := range clients {
+			group.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(n), 1))
+				cursor, next := start, 0
+				for next < events {
+					c := w.open(w.token())
+					f := c.ask(`{"id":"r","resume":{"cursor":"` + cursor + `","subscriptions":[{"topic":"invoices"}]}}`)
+					if f.Resumed == nil {
+						t.Errorf("resume from %s: %+v", cursor, f.Error)
+						return
+					}
+					for cut := random.IntN(400); cut >= 0 && next < events; cut-- {
+						f := c.event()
+						if got, want := string(f.Event.Data), fmt.Sprint(next); got != want {
+							t.Errorf("client %d got event %s, want %s", n, got, want)
+							return
+						}
+						if f.Cursor <= cursor {
+							t.Errorf("cursor %s is not above %s", f.Cursor, cursor)
+						}
+						cursor, next = f.Cursor, next+2
+					}
+					_ = c.ws.CloseNow()
+				}
+			})
+		}
+		group.Wait()
+	})
 }
 
 // GW2: a catch-up that lags so far behind the live feed that what is held back
 // does not fit reads the log again, and still misses nothing.
 func TestGW2HeldOverflow(t *testing.T) {
-	t.Parallel()
-	const events = 400
-	w := newWorld(t, configure(func(c *Config) { c.QueueBytes = 64 << 10 }))
-	first := w.open(w.token())
-	cursor := first.ask(`{"subscribe":{"topic":"none"}}`).Subscribed.Cursor
-	big := `"` + strings.Repeat("x", 8<<10) + `"`
-	for range events / 2 {
-		w.publish("evt.AA.invoices.created", big)
-	}
-	resumed := func(cursor string) *window {
-		c := w.open(w.token())
-		if f := c.ask(`{"resume":{"cursor":"` + cursor + `","subscriptions":[{"topic":"invoices"}]}}`); f.Resumed == nil {
-			t.Fatalf("%+v", f)
-		}
-		return c
-	}
-	c := resumed(cursor)
-	var live sync.WaitGroup
-	defer live.Wait()
-	live.Go(func() { // while the client reads its catch-up
+	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
+		t.Helper()
+		const events = 400
+		w := newWorld(t, memory, configure(func(c *Config) { c.QueueBytes = 64 << 10 }))
+		first := w.open(w.token())
+		cursor := first.ask(`{"subscribe":{"topic":"none"}}`).Subscribed.Cursor
+		big := `"` + strings.Repeat("x", 8<<10) + `"`
 		for range events / 2 {
-			if _, err := w.nats.Bus().JS.PublishAsync("evt.AA.invoices.created", []byte(big)); err != nil {
-				t.Errorf("publish: %v", err)
+			w.publish("evt.AA.invoices.created", big)
+		}
+		resumed := func(cursor string) *window {
+			c := w.open(w.token())
+			if f := c.ask(`{"resume":{"cursor":"` + cursor + `","subscriptions":[{"topic":"invoices"}]}}`); f.Resumed == nil {
+				t.Fatalf("%+v", f)
 			}
+			return c
 		}
+		c := resumed(cursor)
+		var live sync.WaitGroup
+		defer live.Wait()
+		live.Go(func() { // while the client reads its catch-up
+			for range events / 2 {
+				if _, err := w.nats.Bus().JS.PublishAsync("evt.AA.invoices.created", []byte(big)); err != nil {
+					t.Errorf("publish: %v", err)
+				}
+			}
+		})
+		want, err := event.ParseCursor(cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < events; {
+			f, err := c.read()
+			if int(websocket.CloseStatus(err)) == fault.SlowConsumer.CloseCode() {
+				c = resumed(want.String()) // live, but slower than this burst: as any client would
+				continue
+			}
+			if want.Seq++; err != nil || f.Cursor != want.String() {
+				t.Fatalf("got %s, want %s: %v", f.Cursor, want, err)
+			}
+			got++
+		}
+		w.nothing(c)
 	})
-	want, err := event.ParseCursor(cursor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for got := 0; got < events; {
-		f, err := c.read()
-		if int(websocket.CloseStatus(err)) == fault.SlowConsumer.CloseCode() {
-			c = resumed(want.String()) // live, but slower than this burst: as any client would
-			continue
-		}
-		if want.Seq++; err != nil || f.Cursor != want.String() {
-			t.Fatalf("got %s, want %s: %v", f.Cursor, want, err)
-		}
-		got++
-	}
-	w.nothing(c)
 }
 
 // GW2: what cannot be told exactly is gone.
 func TestGW2Gone(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	var last uint64
-	for range 5 {
-		last = w.publish("evt.AA.invoices.created", `{}`)
-	}
-	stream, err := w.nats.Bus().JS.Stream(t.Context(), "EVENTS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Purge(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	c := w.open(w.token())
-	at := func(epoch string, seq uint64) string { return event.Cursor{Epoch: epoch, Seq: seq}.String() }
-	epoch := w.s.cursor(0).Epoch
-	for cursor, want := range map[string]bool{
-		at("zzzzzzzz", last): false,
-		at(epoch, last+1):    false,
-		at(epoch, last-1):    false,
-		at(epoch, last):      true,
-	} {
-		f := c.ask(`{"resume":{"cursor":"` + cursor + `","subscriptions":[{}]}}`)
-		if ok := f.Resumed != nil; ok != want {
-			t.Errorf("%s: %+v %+v", cursor, f.Resumed, f.Error)
+	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
+		t.Helper()
+		w := newWorld(t, memory)
+		var last uint64
+		for range 5 {
+			last = w.publish("evt.AA.invoices.created", `{}`)
 		}
-		if !want && f.Error.Code != string(fault.CursorGone) {
-			t.Errorf("%s: %+v", cursor, f.Error)
+		stream, err := w.nats.Bus().JS.Stream(t.Context(), "EVENTS")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		if err := stream.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c := w.open(w.token())
+		at := func(epoch string, seq uint64) string { return event.Cursor{Epoch: epoch, Seq: seq}.String() }
+		epoch := w.s.cursor(0).Epoch
+		for cursor, want := range map[string]bool{
+			at("zzzzzzzz", last): false,
+			at(epoch, last+1):    false,
+			at(epoch, last-1):    false,
+			at(epoch, last):      true,
+		} {
+			f := c.ask(`{"resume":{"cursor":"` + cursor + `","subscriptions":[{}]}}`)
+			if ok := f.Resumed != nil; ok != want {
+				t.Errorf("%s: %+v %+v", cursor, f.Resumed, f.Error)
+			}
+			if !want && f.Error.Code != string(fault.CursorGone) {
+				t.Errorf("%s: %+v", cursor, f.Error)
+			}
+		}
+	})
 }
 
 // GW3: what the live feed dropped is read from the log before anything newer is
 // passed on.
 func TestGW3HoleInTheFeed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, configure(func(c *Config) { c.CheckEvery = time.Hour })) // only the mismatch may tell
-	c := w.open(w.token())
-	c.ask(`{"subscribe":{}}`)
-	w.publish("evt.AA.invoices.created", `0`)
-	c.event()
-	w.deaf(func() {
-		for i := 1; i < 10; i++ {
-			w.publish("evt.AA.invoices.created", fmt.Sprint(i))
+	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
+		t.Helper()
+		w := newWorld(t, memory, configure(func(c *Config) { c.CheckEvery = time.Hour })) // only the mismatch may tell
+		c := w.open(w.token())
+		c.ask(`{"subscribe":{}}`)
+		w.publish("evt.AA.invoices.created", `0`)
+		c.event()
+		w.deaf(func() {
+			for i := 1; i < 10; i++ {
+				w.publish("evt.AA.invoices.created", fmt.Sprint(i))
+			}
+		})
+		w.publish("evt.AA.invoices.created", `10`)
+		w.publish("evt.AA.invoices.created", `11`)
+		for i := 1; i < 12; i++ {
+			if f := c.event(); string(f.Event.Data) != fmt.Sprint(i) {
+				t.Fatalf("got %s, want %d", f.Event.Data, i)
+			}
 		}
 	})
-	w.publish("evt.AA.invoices.created", `10`)
-	w.publish("evt.AA.invoices.created", `11`)
-	for i := 1; i < 12; i++ {
-		if f := c.event(); string(f.Event.Data) != fmt.Sprint(i) {
-			t.Fatalf("got %s, want %d", f.Event.Data, i)
-		}
-	}
 }
 
 // GW3: a hole with nothing behind it is found by the comparison with the log.

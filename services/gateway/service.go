@@ -62,10 +62,11 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
 		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
-		hub: newHub(), log: newLogReads(o.Env.Bus.NC, o.Config.LogReads), wheel: newWheel(o.Config.PingEvery),
+		hub: newHub(o.Config.RecentBytes, o.Config.RecentFor), wheel: newWheel(o.Config.PingEvery),
 		ready: make(chan struct{}),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.log = newLogReads(o.Env.Bus.NC, o.Config.LogReads, func() string { return *s.feed.epoch.Load() }, s.stats)
 	s.feed = &feed{
 		hub: s.hub, log: s.log, nc: o.Env.Bus.NC, out: s.out, stats: s.stats, trace: s.trace, every: o.Config.CheckEvery,
 		live: make(chan *nats.Msg, feedBacklog), found: make(chan finding), renewed: make(chan topology.Log),

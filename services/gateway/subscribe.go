@@ -59,40 +59,60 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 	if len(r.want) > s.config.MaxSubscriptions {
 		return nil, fault.New(fault.TooManySubscriptions, "one connection may hold %d subscriptions", s.config.MaxSubscriptions)
 	}
-	if err := s.checkWindow(ctx, r.cursor); err != nil {
-		s.stats.resumes.WithLabelValues(string(fault.CodeOf(err))).Inc()
-		return nil, err
-	}
 	var all []key
 	for _, keys := range r.want {
 		all = append(all, keys...)
 	}
-	if _, err := s.acquireAll(ctx, all); err != nil {
+	tokens, err := s.acquireAll(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	p := newReplay(c, r)
+	if err := s.admitReplay(ctx, p); err != nil {
+		s.feed.release(tokens...)
+		s.stats.resumes.WithLabelValues(string(fault.CodeOf(err)), "").Inc()
 		return nil, err
 	}
 	for _, f := range s.hub.filters(c) {
 		s.feed.release(s.hub.unsubscribe(c, f)...)
 	}
+	c.fallBehind()
 	accepted()
 	done = make(chan struct{})
 	go func() { // whoever reads from the connection waits for done before it ends
 		defer close(done)
-		joined, err := s.resume(ctx, c, r)
+		joined, err := s.resume(ctx, p)
 		if !joined {
-			for _, k := range all {
-				s.feed.release(k.tenant)
-			}
+			s.feed.release(tokens...)
 		}
 		switch {
 		case err == nil:
-			s.stats.resumes.WithLabelValues("resumed").Inc()
+			s.stats.resumes.WithLabelValues("resumed", p.source).Inc()
 		case ctx.Err() != nil, errors.Is(err, errClosed):
-			s.stats.resumes.WithLabelValues("disconnected").Inc()
+			s.stats.resumes.WithLabelValues("disconnected", p.source).Inc()
 		default:
-			s.stats.resumes.WithLabelValues("failed").Inc()
+			s.stats.resumes.WithLabelValues("failed", p.source).Inc()
 			s.out.Warn("resume failed", telemetry.KeyConnection, c.id, telemetry.Err(err))
 			c.shut(fault.FeedLost) // the client comes back and resumes again
 		}
 	}()
 	return done, nil
+}
+
+// admitReplay says whether what lies behind the cursor can be had: from memory,
+// which may be made to reach so far, or from the log.
+func (s *Service) admitReplay(ctx context.Context, p *replay) error {
+	known := func() bool {
+		return p.r.cursor.Epoch == *s.feed.epoch.Load() && s.hub.covers(p.tenants, p.after)
+	}
+	if known() {
+		return nil
+	}
+	if err := s.checkWindow(ctx, p.r.cursor); err != nil {
+		return err
+	}
+	for _, token := range p.tenants {
+		s.feed.reach(ctx, token, p.after)
+	}
+	return nil
 }

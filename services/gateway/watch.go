@@ -25,6 +25,7 @@ func (f *feed) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		f.hub.trim(time.Now())
 		err := f.check(ctx)
 		if err != nil && ctx.Err() == nil {
 			f.out.Warn("live feed not compared with the log", telemetry.Err(err))
@@ -86,8 +87,9 @@ func (f *feed) restart(state topology.Log) {
 	f.out.Warn("the log was made anew", telemetry.KeyStream, topology.Events, "epoch", state.Epoch)
 	f.hub.mu.Lock()
 	f.epoch.Store(&state.Epoch)
+	f.hub.end = state.Last
 	for _, t := range f.hub.tenants {
-		t.pos = state.Last
+		t.pos, t.base, t.window, t.tooFar = state.Last, state.Last, nil, 0
 	}
 	f.hub.mu.Unlock()
 	for _, c := range f.hub.all() {
