@@ -51,6 +51,8 @@ const (
 
 	DeletionUnknown Code = "deletion_unknown" // no BeforeDelete has given this deletion id
 
+	NobodyThere Code = "nobody_there" // nobody it is for has a window open that wants it
+
 	// conflict: the state of the world does not allow it now.
 	Conflict          Code = "conflict"            // somebody else changed it first
 	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
@@ -133,6 +135,7 @@ var table = map[Code]row{
 
 	NotFound:         {Missing, 0, 4550},
 	MethodNotAllowed: {Missing, 405, 4551},
+	NobodyThere:      {Missing, 0, 4553},
 
 	SubscriberUnknown:   {Missing, 0, 4555},
 	MessageUnknown:      {Missing, 0, 4556},

@@ -12,6 +12,8 @@
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
 //	presence.<tenant>.<user>             online and offline            (never stored)
+//	roster.all, roster.u.<gateway>       gateways tell each other who is connected
+//	                                     (never stored, nobody else's)
 //	mbx.m.<subscriber>.<subscription>    copies that wait, kept in MAILBOX; beside them
 //	mbx.t.…, mbx.d.…                       the table of subscriptions, dead letters
 //	wake.mbx                             who has something new         (never stored)
