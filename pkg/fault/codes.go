@@ -38,6 +38,7 @@ const (
 	TenantForbidden Code = "tenant_forbidden" // the tenant is not among the token's
 	GrantMissing    Code = "grant_missing"    // no grant of the token covers this
 	OriginForbidden Code = "origin_forbidden" // a browser page of a foreign origin
+	Disconnected    Code = "disconnected"     // an operator has closed the user's connections
 	TargetForbidden Code = "target_forbidden" // an address that hooks must not be called at
 
 	// not_found
@@ -73,6 +74,7 @@ const (
 	// exhausted: a limit was reached.
 	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
 	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection, or of one subscriber
+	TooManyConnections   Code = "too_many_connections"   // above the limit of this user, or of this tenant
 	TooManyHooks         Code = "too_many_hooks"         // above the limit of one tenant
 	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
 	TooManyLocks         Code = "too_many_locks"         // above the limit of one subscriber; confirm or release some
@@ -86,6 +88,8 @@ const (
 	EpochMismatch Code = "epoch_mismatch" // the stream is not the one this state was made for
 	TopologyNewer Code = "topology_newer" // a newer version has changed the streams
 	FeedLost      Code = "feed_lost"      // the live feed broke; reconnect and resume
+	AtCapacity    Code = "at_capacity"    // this replica holds as many connections as it may; come back, to any
+	ComeBack      Code = "come_back"      // an operator asks the client to reconnect
 
 	// internal
 	Internal Code = "internal" // our fault
@@ -131,6 +135,7 @@ var table = map[Code]row{
 	TenantForbidden: {Forbidden, 0, 4540},
 	GrantMissing:    {Forbidden, 0, 4541},
 	OriginForbidden: {Forbidden, 0, 4542},
+	Disconnected:    {Forbidden, 0, 4544},
 	TargetForbidden: {Forbidden, 0, 4543},
 
 	NotFound:         {Missing, 0, 4550},
@@ -160,6 +165,7 @@ var table = map[Code]row{
 	MailboxExpired: {Gone, 0, 4575},
 
 	TooManySubscriptions: {Exhausted, 0, 4580},
+	TooManyConnections:   {Exhausted, 0, 4590},
 	RateLimited:          {Exhausted, 0, 4581},
 	TooManyLocks:         {Exhausted, 0, 4585},
 	BacklogFull:          {Exhausted, 0, 4586},
@@ -173,6 +179,8 @@ var table = map[Code]row{
 	EpochMismatch: {Down, 0, 4014},
 	TopologyNewer: {Down, 0, 4015},
 	FeedLost:      {Down, 0, 4016},
+	AtCapacity:    {Down, 0, 4017},
+	ComeBack:      {Down, 0, 4018},
 
 	Internal: {Ours, 0, 4020},
 }
