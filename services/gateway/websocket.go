@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -15,6 +13,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/services/gateway/internal/lean"
 )
 
 // Subprotocol names the plain WebSocket protocol and its version.
@@ -40,14 +39,14 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, refused)
 		return
 	}
-	lean := &leanWriter{ResponseWriter: w, timeout: s.config.WriteTimeout}
+	writer := &lean.Writer{ResponseWriter: w, Timeout: s.config.WriteTimeout}
 	var c *connection
 	alive := func() {
 		if c != nil {
 			c.alive.Store(time.Now().Unix())
 		}
 	}
-	ws, err := websocket.Accept(lean, r, &websocket.AcceptOptions{
+	ws, err := websocket.Accept(writer, r, &websocket.AcceptOptions{
 		Subprotocols:    []string{Subprotocol},
 		OriginPatterns:  s.config.AllowedOrigins,
 		CompressionMode: websocket.CompressionDisabled, // frames are encoded once for all, uncompressed
@@ -62,7 +61,7 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		principal = &auth.Principal{}
 		api.Refused(r.Context(), fault.CodeOf(refused))
 	}
-	c = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: lean.socket})
+	c = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket})
 	switch {
 	case c == nil:
 		_ = ws.Close(websocket.StatusCode(fault.Draining.CloseCode()), string(fault.Draining)) // best effort
@@ -142,17 +141,14 @@ func (s *Service) endWebSocket(c *connection, ws *websocket.Conn) {
 // webSocketSink writes to one WebSocket.
 type webSocketSink struct {
 	ws     *websocket.Conn
-	socket *leanSocket
+	socket *lean.Socket
 }
-
-// buffers hold a batch while it is written, so that idle connections have none.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // write sends the lines of all items as one text frame (a raw item as itself),
 // in one write.
 func (o *webSocketSink) write(items []*item) error {
-	p := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is ever put there
-	b := (*p)[:0]
+	p := lean.Buffer()
+	b := *p
 	for len(items) > 0 {
 		if items[0].raw {
 			b = append(b, items[0].body...)
@@ -164,7 +160,7 @@ func (o *webSocketSink) write(items []*item) error {
 			size += len(items[n].body)
 			n++
 		}
-		b = appendFrameHeader(b, size-1) // without the last newline
+		b = lean.AppendHeader(b, false, size-1) // without the last newline
 		for _, it := range items[:n] {
 			b = append(b, it.body...)
 		}
@@ -172,24 +168,9 @@ func (o *webSocketSink) write(items []*item) error {
 		items = items[n:]
 	}
 	_, err := o.socket.Write(b)
-	if cap(b) <= 2*batchBytes { // a rare huge event must not stay in the pool
-		*p = b
-		buffers.Put(p)
-	}
+	*p = b
+	lean.Free(p)
 	return err
-}
-
-// appendFrameHeader begins an unmasked, unfragmented text frame (RFC 6455 §5.2).
-func appendFrameHeader(b []byte, size int) []byte {
-	const finText = 0x81
-	switch {
-	case size < 126:
-		return append(b, finText, byte(size))
-	case size < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, finText, 126), uint16(size))
-	default:
-		return binary.BigEndian.AppendUint64(append(b, finText, 127), uint64(size))
-	}
 }
 
 // pingFrame is an empty WebSocket ping.
@@ -198,10 +179,7 @@ var pingFrame = &item{body: []byte{0x89, 0}, raw: true}
 // goodbye sends a close frame whose reason is the code, and gives the client a
 // moment to answer it; the reader then ends.
 func (o *webSocketSink) goodbye(code fault.Code) {
-	reason := string(code)
-	frame := append([]byte{0x88, byte(2 + len(reason))}, 0, 0)
-	binary.BigEndian.PutUint16(frame[2:], uint16(code.CloseCode()))
-	if err := o.socket.writeLast(append(frame, reason...)); err != nil {
+	if err := o.socket.WriteClose(code.CloseCode(), string(code)); err != nil {
 		o.abort()
 		return
 	}

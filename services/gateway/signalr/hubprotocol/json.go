@@ -98,7 +98,7 @@ func firstByte(b []byte) byte {
 
 // check says what a message of its kind lacks. Whether it answers something that
 // was asked is not for the protocol to say.
-func (m Message) check(hasTarget, hasSequence bool) error {
+func (m *Message) check(hasTarget, hasSequence bool) error {
 	switch m.Kind {
 	case Invocation, StreamInvocation:
 		if !hasTarget {

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -19,9 +18,9 @@ type reader struct {
 	err  error
 }
 
-func (r *reader) fail(format string, args ...any) {
+func (r *reader) fail(why string) {
 	if r.err == nil {
-		r.err = fmt.Errorf(format, args...)
+		r.err = errors.New(why)
 		r.b = nil
 	}
 }

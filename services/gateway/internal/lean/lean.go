@@ -1,8 +1,12 @@
-package gateway
+// Package lean lets coder/websocket do the handshake, the reading and the control
+// frames of a WebSocket, on buffers an eighth of what net/http gives, while data
+// frames, encoded once for everybody, go past it to the same socket.
+package lean
 
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -14,15 +18,15 @@ import (
 // frames are small, and our own data frames go past the outgoing buffer, which
 // only has to hold one control frame (127 bytes).
 const (
-	leanReadBuffer  = 512
-	leanWriteBuffer = 256
+	readBuffer  = 512
+	writeBuffer = 256
 )
 
-// leanSocket is the network connection of one WebSocket. coder/websocket does
+// Socket is the network connection of one WebSocket. coder/websocket does
 // the handshake, reads, checks and answers control frames, each in one Write;
 // data frames, encoded already, go through the same Write. The mutex keeps
 // frames whole.
-type leanSocket struct {
+type Socket struct {
 	net.Conn
 	timeout time.Duration
 	mu      sync.Mutex
@@ -30,7 +34,7 @@ type leanSocket struct {
 }
 
 // Write sends whole frames, within the write timeout.
-func (s *leanSocket) Write(frames []byte) (int, error) {
+func (s *Socket) Write(frames []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -39,38 +43,40 @@ func (s *leanSocket) Write(frames []byte) (int, error) {
 	return s.write(frames)
 }
 
-// writeLast sends a close frame and swallows whatever is written after it. The
+// WriteClose sends a close frame and swallows whatever is written after it. The
 // library, which does not know of our close frame, answers the client's answer
 // with one of its own; browsers take a second one for a broken connection and
 // show the page 1006 instead of the code.
-func (s *leanSocket) writeLast(frame []byte) error {
+func (s *Socket) WriteClose(code int, reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	_, err := s.write(frame)
+	frame := append([]byte{finClose, byte(2 + len(reason))}, 0, 0)
+	binary.BigEndian.PutUint16(frame[2:], uint16(code))
+	_, err := s.write(append(frame, reason...))
 	return err
 }
 
-func (s *leanSocket) write(frames []byte) (int, error) {
+func (s *Socket) write(frames []byte) (int, error) {
 	if err := s.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return 0, err
 	}
 	return s.Conn.Write(frames)
 }
 
-// leanWriter is a ResponseWriter whose Hijack hands out a leanSocket and small
-// buffers, so that websocket.Accept builds on them.
-type leanWriter struct {
+// Writer is a ResponseWriter whose Hijack hands out a Socket and small buffers, so
+// that websocket.Accept builds on them.
+type Writer struct {
 	http.ResponseWriter
-	timeout time.Duration
-	socket  *leanSocket
+	Timeout time.Duration // of one write
+	Socket  *Socket       // once it is hijacked
 }
 
 // Hijack takes the connection over from net/http.
-func (w *leanWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, old, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
@@ -79,15 +85,15 @@ func (w *leanWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close() // the first error is the one that counts
 		return nil, nil, err
 	}
-	w.socket = &leanSocket{Conn: conn, timeout: w.timeout}
+	w.Socket = &Socket{Conn: conn, timeout: w.Timeout}
 	early, _ := old.Reader.Peek(old.Reader.Buffered()) // frames that came with the handshake; Peek of what is buffered cannot fail
-	var in io.Reader = w.socket
+	var in io.Reader = w.Socket
 	if len(early) > 0 {
-		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), w.socket)
+		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), w.Socket)
 	}
 	// websocket.Accept resets the reader to its buffered bytes and the socket, so
 	// the early bytes must be buffered, not only reachable.
-	r := bufio.NewReaderSize(in, max(leanReadBuffer, len(early)))
+	r := bufio.NewReaderSize(in, max(readBuffer, len(early)))
 	_, _ = r.Peek(len(early)) // reads them from memory
-	return w.socket, bufio.NewReadWriter(r, bufio.NewWriterSize(w.socket, leanWriteBuffer)), nil
+	return w.Socket, bufio.NewReadWriter(r, bufio.NewWriterSize(w.Socket, writeBuffer)), nil
 }
