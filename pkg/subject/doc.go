@@ -8,6 +8,7 @@
 //	ctl.op.<tenant>.<operation>            an operation that has been relayed
 //	ctl.deletion.<tenant>.<deletion>       the event of a deletion that was asked about
 //	ctl.sub.<subscriber>                   who subscribed when
+//	ctl.sched.<tenant>.<schedule>          the last occurrence that became an event
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
@@ -20,6 +21,10 @@
 //	dead.<consumer>.<epoch>-<sequence>   what was given up, kept in DEADLETTERS
 //	hook.<tenant>.<name>                 a hook is asked               (never stored)
 //	verdict.<tenant>.<hook>              what hooks answered, kept in VERDICTS
+//	def.<tenant>.<schedule>              a schedule's definition, kept in SCHEDULES; beside it
+//	sched.<tenant>.<schedule>              its next occurrence, armed
+//	due.<way>.<tenant>.<schedule>          the occurrence that fell due; way: evt, rt, clock
+//	history.<tenant>.<schedule>          what became of occurrences, kept in SCHEDULEHISTORY
 //	svc.<service>.<Method>               the services' APIs
 //
 // A token that comes from outside (tenant, user, topic, verb, id) is escaped:
