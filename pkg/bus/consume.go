@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,6 +31,9 @@ type ConsumeOptions struct {
 	// Prefetch is how many messages wait in this process. While they do, the
 	// consumer's AckWait runs. Default 16, never above MaxAckPending.
 	Prefetch int
+	// Workers is how many messages are handled at once, each by a goroutine of its
+	// own; with more than 1 they are in no order. Default 1.
+	Workers int
 	// DrainTimeout is how long the message in hand may still take after ctx is
 	// cancelled, before its own context is cancelled too. Default 10 s.
 	DrainTimeout time.Duration
@@ -73,6 +77,7 @@ func (o ConsumeOptions) withDefaults() (ConsumeOptions, error) {
 	if o.Prefetch <= 0 {
 		o.Prefetch = defaultPrefetch
 	}
+	o.Workers = max(o.Workers, 1)
 	if pending := o.Consumer.MaxAckPending; pending > 0 {
 		o.Prefetch = min(o.Prefetch, pending)
 	}
@@ -83,7 +88,7 @@ func (o ConsumeOptions) withDefaults() (ConsumeOptions, error) {
 }
 
 // Consume hands the consumer's messages to the handler, one after the other in
-// the order they come, until ctx is cancelled; then it lets the message in hand
+// the order they come (or several at once, with Workers), until ctx is cancelled; then it lets the message in hand
 // finish, gives back what was fetched, and returns nil. With MaxAckPending 1 a
 // failed message holds back those behind it; otherwise they overtake it.
 //
@@ -134,6 +139,9 @@ func (r *reader) session(ctx context.Context) (taken bool, err error) {
 		return false, err
 	}
 	defer messages.Stop()
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	slots := make(chan struct{}, r.o.Workers)
 	// Draining makes Next give what is buffered, then end.
 	defer context.AfterFunc(ctx, messages.Drain)()
 	for {
@@ -146,7 +154,15 @@ func (r *reader) session(ctx context.Context) (taken bool, err error) {
 			r.giveBack(m)
 			continue
 		}
-		r.take(ctx, m)
+		if r.o.Workers == 1 {
+			r.take(ctx, m)
+			continue
+		}
+		slots <- struct{}{}
+		busy.Go(func() {
+			defer func() { <-slots }()
+			r.take(ctx, m)
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -270,5 +271,33 @@ func TestConsumeRefuses(t *testing.T) {
 				t.Errorf("%+v: %v", o, err)
 			}
 		}
+	}
+}
+
+// TestConsumeWorkers: a handler that hangs holds up nobody but itself.
+func TestConsumeWorkers(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t).Bus()
+	o := options(16)
+	o.Workers = 2
+	hang := make(chan struct{})
+	c := consume(t, b, o, func(_ context.Context, m jetstream.Msg) error {
+		if string(m.Data()) == "0" {
+			<-hang
+		}
+		return nil
+	})
+	for i := range 5 {
+		if _, err := b.JS.Publish(t.Context(), "evt.AA.x.y", fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		c.next(t)
+	}
+	close(hang)
+	c.cancel()
+	if err := <-c.done; err != nil {
+		t.Error(err)
 	}
 }

@@ -58,6 +58,9 @@ type Options struct {
 	// before the message is acknowledged: at least once, in order, also for dead
 	// letters, so it must be idempotent. Until it returns nil nothing follows.
 	AfterCommit func(ctx context.Context, m Message) error
+	// AfterBatch, optional, is AfterCommit for all messages that a batch settles, in
+	// one call: for those who write once for many. One of the two, not both.
+	AfterBatch func(ctx context.Context, ms []Message) error
 	// Open, optional, is called when this worker takes the relay over, before
 	// its first Map: last is the last message relayed, or zero before any. What
 	// Map remembers between messages is to be read anew here: another worker may
@@ -101,6 +104,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fault.Field(fault.InvalidConfig, "target", "source and target must be two streams, or a filter must keep them apart")
 	case o.Map == nil:
 		return o, fault.Field(fault.InvalidConfig, "map", "must not be nil")
+	case o.AfterCommit != nil && o.AfterBatch != nil:
+		return o, fault.Field(fault.InvalidConfig, "after_batch", "excludes after_commit")
 	case o.MaxBatch != 0 && (o.MaxBatch < minBatch || o.MaxBatch > bus.MaxBatch):
 		return o, fault.Field(fault.InvalidConfig, "max_batch", "%d is not between %d and %d", o.MaxBatch, minBatch, bus.MaxBatch)
 	case o.PinnedTTL != 0 && o.PinnedTTL < minPinnedTTL:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,5 +104,42 @@ func TestCopies(t *testing.T) {
 		if body != fmt.Sprint(i) {
 			t.Fatalf("%s at %d", body, i)
 		}
+	}
+}
+
+// TestAfterBatch: the owner sees every message once, in order, in fewer calls
+// than messages, and after the effects are stored.
+func TestAfterBatch(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t, bustest.Spec(streams)).Bus()
+	last := put(t, b, "src.a", 0, 500)
+	o := options(b)
+	var calls, seen atomic.Uint64
+	o.AfterBatch = func(ctx context.Context, ms []relay.Message) error {
+		if calls.Add(1) == 1 {
+			return errors.New("not this time") // asked again with the same
+		}
+		s, err := b.JS.Stream(ctx, "TARGET")
+		if err != nil {
+			return err
+		}
+		for _, m := range ms {
+			if n := seen.Add(1); m.At.Seq != n {
+				t.Errorf("message %d as number %d", m.At.Seq, n)
+			}
+		}
+		info, err := s.Info(ctx)
+		if err == nil && info.State.LastSeq < ms[len(ms)-1].At.Seq {
+			t.Errorf("called before its effects were stored")
+		}
+		return err
+	}
+	r := start(t, o)
+	bustest.Eventually(t, wait, "all settled", func() bool { return seen.Load() == last })
+	if n := calls.Load(); n >= last {
+		t.Errorf("%d calls for %d messages", n, last)
+	}
+	if err := r.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

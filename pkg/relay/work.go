@@ -86,18 +86,22 @@ func (s *session) relay(p *plan) error {
 	return s.settle(p)
 }
 
-// settle runs AfterCommit and acknowledges. An acknowledgement that is lost
-// costs a delivery, nothing more.
+// settle runs AfterBatch or AfterCommit, and acknowledges. An acknowledgement
+// that is lost costs a delivery, nothing more.
 func (s *session) settle(p *plan) error {
+	if s.o.AfterBatch != nil && len(p.items) > 0 {
+		ms := make([]Message, len(p.items))
+		for i, it := range p.items {
+			ms[i] = it.Message
+		}
+		if err := s.insist(p.items[0], func() error { return s.o.AfterBatch(s.ctx, ms) }); err != nil {
+			return err
+		}
+	}
 	for _, it := range p.items {
-		for failures := 1; s.o.AfterCommit != nil; failures++ {
+		if s.o.AfterCommit != nil {
 			ctx := telemetry.Extract(s.ctx, it.Header)
-			err := s.guard(func() error { return s.o.AfterCommit(ctx, it.Message) })
-			if err == nil {
-				break
-			}
-			s.o.Log.Warn("after commit failed, asking again", "relay", s.o.Name, telemetry.KeySequence, it.At.Seq, telemetry.Err(err))
-			if err := s.pause(s.o.backoff(failures)); err != nil {
+			if err := s.insist(it, func() error { return s.o.AfterCommit(ctx, it.Message) }); err != nil {
 				return err
 			}
 		}
@@ -109,6 +113,20 @@ func (s *session) settle(p *plan) error {
 		}
 	}
 	return s.at(s.ctx, stepAcked)
+}
+
+// insist asks the owner until it succeeds or the session is over.
+func (s *session) insist(it *item, f func() error) error {
+	for failures := 1; ; failures++ {
+		err := s.guard(f)
+		if err == nil {
+			return nil
+		}
+		s.o.Log.Warn("after commit failed, asking again", "relay", s.o.Name, telemetry.KeySequence, it.At.Seq, telemetry.Err(err))
+		if err := s.pause(s.o.backoff(failures)); err != nil {
+			return err
+		}
+	}
 }
 
 // spoilt finds out which message is to blame: each goes alone, and the one that
