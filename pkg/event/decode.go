@@ -125,6 +125,7 @@ func (e *Event) checkClaim() error {
 func (e *Event) setAddress(subj string) {
 	a, ok := subject.ParseEvent(subj)
 	if !ok {
+		e.setUnstored(subj)
 		return
 	}
 	err := a.Check()
