@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -40,7 +41,12 @@ func (m *Mux) OpenAPI() ([]byte, error) {
 	}}
 	paths, tags := object{}, []object{}
 	for _, s := range m.services {
-		tags = append(tags, object{"name": s.short, "description": proto.Comment(string(s.Contract.FullName()))})
+		about := proto.Comment(string(s.Contract.FullName()))
+		if i := slices.IndexFunc(tags, func(t object) bool { return t["name"] == s.short }); i >= 0 { // a part of two contracts
+			tags[i]["description"] = fmt.Sprint(tags[i]["description"], "\n\n", about)
+		} else {
+			tags = append(tags, object{"name": s.short, "description": about})
+		}
 		for i := range s.Contract.Methods().Len() {
 			me := s.Contract.Methods().Get(i)
 			for _, r := range s.Routes {
@@ -119,7 +125,7 @@ func (d describer) route(s *service, me protoreflect.MethodDescriptor, r Route) 
 		where := "query"
 		if slices.Contains(inPath, f.JSONName()) {
 			where = "path"
-		} else if method != "GET" {
+		} else if method != "GET" && method != "DELETE" {
 			continue
 		}
 		parameters = append(parameters, object{
@@ -131,7 +137,7 @@ func (d describer) route(s *service, me protoreflect.MethodDescriptor, r Route) 
 		op["parameters"] = parameters
 	}
 	switch {
-	case method == "GET":
+	case method == "GET", method == "DELETE":
 	case r.Takes != nil:
 		content := object{}
 		for _, t := range r.Takes {

@@ -12,9 +12,9 @@ import (
 )
 
 // Route is a plain HTTP route in front of a method. Its request is made from
-// whatever the pattern says: the wildcards of its path, the query of a GET, the
-// JSON body of anything else, names compared ignoring case. The answer is the
-// method's as JSON, and errors are ours with the status of their code.
+// whatever the pattern says: the wildcards of its path, the query of a GET or a
+// DELETE, the JSON body of anything else, names compared ignoring case. The answer
+// is the method's as JSON, and errors are ours with the status of their code.
 type Route struct {
 	Pattern string // as http.ServeMux has it: "POST /Events/Peek", "GET /v1/events"
 	Method  string // "Peek"
@@ -72,7 +72,7 @@ func (m *Mux) mountRoute(s *service, me Method, route Route) {
 // runRoute makes the message, serves it and encodes the answer.
 func (me Method) runRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 	in := me.newIn()
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
 		if err := parseQuery(r.URL.Query(), in.ProtoReflect()); err != nil {
 			return nil, err
 		}
