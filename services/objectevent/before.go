@@ -1,0 +1,288 @@
+package objectevent
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+	objecteventv1 "github.com/belfry-events/belfry/proto/belfry/objectevent/v1"
+)
+
+// question is what the caller of BeforeDelete told beyond the deletion itself.
+type question struct {
+	actor       *event.Actor
+	version     *int64
+	old         json.RawMessage
+	correlation string
+	repeatable  bool // it came with a request id
+}
+
+// maxChain is how many deletions may hang on one another: a hook that deletes asks
+// hooks, which may delete. More is a circle that nobody drew on purpose.
+const maxChain = 4
+
+// BeforeDelete implements the contract.
+//
+//	claim the object ─▶ note the question ─▶ store <topic>.deleting ─▶ ask ─▶ note the verdict
+//
+// Each step is found again by the deletion id, so that the same question on another
+// replica, after a crash or an answer that was lost, goes on where this one ended.
+func (h *hooks) BeforeDelete(ctx context.Context, r *objecteventv1.BeforeDeleteRequest) (*objecteventv1.BeforeDeleteResponse, error) {
+	began := time.Now()
+	id, d, err := h.before(ctx, r)
+	label := string(d.Verdict)
+	if err != nil {
+		label = string(fault.CodeOf(err))
+	}
+	h.stats.asked.WithLabelValues(label).Inc()
+	if err != nil {
+		return nil, err
+	}
+	h.stats.seconds.Observe(time.Since(began).Seconds())
+	return &objecteventv1.BeforeDeleteResponse{
+		DeletionId: id, Allowed: d.Verdict == Allowed, Reason: d.Reason, RefusedBy: d.By, Hooks: answersOf(d.Answers),
+		Expires: timestamp(d.Expires), Cursor: d.Cursor,
+	}, nil
+}
+
+// decided is what the crew comes back with.
+type decided struct {
+	d   Deletion
+	err error
+}
+
+// before checks the question and has it decided. The decision does not end with
+// its caller: who comes back with the same request id finds it.
+func (h *hooks) before(ctx context.Context, r *objecteventv1.BeforeDeleteRequest) (string, Deletion, error) {
+	d, q, err := h.read(ctx, r)
+	if err != nil {
+		return "", Deletion{}, err
+	}
+	if err := h.chain(ctx, &d); err != nil {
+		return "", Deletion{}, err
+	}
+	id := deletionID(d.Tenant, r.GetRequestId())
+	e, err := deleting(id, d, q) // refused before anything is written
+	if err != nil {
+		return "", Deletion{}, err
+	}
+	if len(e.Data) > h.maxEvent {
+		return "", Deletion{}, fault.Field(fault.EventTooLarge, "old", "makes an event of %d bytes, the maximum is %d", len(e.Data), h.maxEvent)
+	}
+	done := make(chan decided, 1)
+	if !h.crew.start(func(life context.Context) {
+		verdict, err := h.decide(life, id, d, q, &e)
+		done <- decided{verdict, err}
+	}) {
+		return "", Deletion{}, errStopping
+	}
+	select {
+	case v := <-done:
+		return id, v.d, v.err
+	case <-ctx.Done():
+		return "", Deletion{}, context.Cause(ctx)
+	}
+}
+
+// read checks what the caller sent, and whether it may ask.
+func (h *hooks) read(ctx context.Context, r *objecteventv1.BeforeDeleteRequest) (Deletion, *question, error) {
+	refuse := func(err error) (Deletion, *question, error) { return Deletion{}, nil, err }
+	p := api.PrincipalOf(ctx)
+	tenant, err := p.Tenant(r.GetTenant())
+	if err != nil {
+		return refuse(err)
+	}
+	api.Concerns(ctx, tenant)
+	if err := subject.CheckTopic(r.GetTopic()); err != nil {
+		return refuse(err)
+	}
+	if err := p.Decide(auth.Request{Action: auth.Publish, Tenant: tenant, Topic: r.GetTopic()}); err != nil {
+		return refuse(err)
+	}
+	if err := h.limits.AllowTenant(p, tenant, 1); err != nil {
+		return refuse(err)
+	}
+	if _, err := subject.Escape("object", r.GetObject()); err != nil {
+		return refuse(err)
+	}
+	if len(r.GetRequestId()) > subject.MaxToken {
+		return refuse(fault.Field(fault.InvalidName, "requestId", "%d bytes are above the maximum of %d", len(r.GetRequestId()), subject.MaxToken))
+	}
+	mode := Mode(r.GetMode())
+	if mode != ToTrash && mode != WithoutTrash {
+		return refuse(fault.Field(fault.InvalidRequest, "mode", "%.32q is neither %q nor %q", mode, ToTrash, WithoutTrash))
+	}
+	q := &question{correlation: r.GetCorrelationId(), repeatable: r.GetRequestId() != ""}
+	if a := r.GetActor(); a != nil {
+		q.actor = &event.Actor{User: a.GetUser(), Device: a.GetDevice(), Feature: a.GetFeature()}
+	}
+	if r.Version != nil {
+		v := int64(r.GetVersion())
+		q.version = &v
+	}
+	if old := r.GetOld().GetJson(); len(old) > 0 {
+		if q.old = old; !json.Valid(old) || json.Unmarshal(old, new(map[string]json.RawMessage)) != nil {
+			return refuse(fault.Field(fault.InvalidRequest, "old", "is not a JSON object"))
+		}
+	}
+	now := time.Now().UTC()
+	return Deletion{
+		Tenant: tenant, Topic: r.GetTopic(), Object: r.GetObject(), Mode: mode, Within: r.GetWithin(),
+		Verdict: Asking, Asked: now, Until: now.Add(h.config.Budget + storingWithin), Expires: now.Add(h.config.DeletionTTL),
+	}, q, nil
+}
+
+// storingWithin is what everything around asking may take: five small writes.
+const storingWithin = 10 * time.Second
+
+// chain finds the deletions that this one hangs on, and refuses a circle. Codes
+// hook_recursion, deletion_unknown, invalid_name.
+func (h *hooks) chain(ctx context.Context, d *Deletion) error {
+	if d.Within == "" {
+		return nil
+	}
+	outer, _, err := h.deletions.find(ctx, d.Within)
+	if fault.CodeOf(err) == fault.DeletionUnknown || err == nil && outer.Tenant != d.Tenant {
+		return fault.Field(fault.DeletionUnknown, "within", "%.64q was not given by BeforeDelete", d.Within)
+	}
+	if err != nil {
+		return err
+	}
+	d.Chain = append(outer.Chain, thing(outer.Tenant, outer.Topic, outer.Object))
+	switch {
+	case slices.Contains(d.Chain, thing(d.Tenant, d.Topic, d.Object)):
+		return fault.Field(fault.HookRecursion, "within", "a hook that was asked about %.64q of %.64q deletes it again", d.Object, d.Topic)
+	case len(d.Chain) > maxChain:
+		return fault.Field(fault.HookRecursion, "within", "%d deletions hang on one another, the maximum is %d", len(d.Chain), maxChain)
+	}
+	return nil
+}
+
+// decide answers a question: from what is noted, or by asking.
+func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, e *event.Event) (Deletion, error) {
+	ctx, cancel := context.WithDeadline(ctx, d.Until)
+	defer cancel()
+	found, revision, release, err := h.begin(ctx, id, d, q.repeatable)
+	if err != nil || release == nil {
+		return found, err
+	}
+	defer release()
+	if revision, err = h.deletions.put(ctx, id, d, revision); err != nil {
+		return Deletion{}, again(err)
+	}
+	if err := h.settle(ctx, &d, q, e); err != nil {
+		// Who asks again need not wait until this one counts as dead.
+		d.Verdict, d.Until = Asking, time.Now()
+		_, _ = h.deletions.put(context.WithoutCancel(ctx), id, d, revision)
+		return Deletion{}, err
+	}
+	// The verdict is answered only when it is noted: an operation that names it
+	// finds it from then on.
+	if _, err := h.deletions.put(ctx, id, d, revision); err != nil {
+		return Deletion{}, again(err)
+	}
+	return d, nil
+}
+
+// settle stores the event and asks.
+func (h *hooks) settle(ctx context.Context, d *Deletion, q *question, e *event.Event) error {
+	cursor, err := h.storeDeleting(ctx, e)
+	if err != nil {
+		return err
+	}
+	d.Cursor = cursor.String()
+	all, err := h.store.list(ctx, d.Tenant)
+	if err != nil {
+		return err
+	}
+	return h.askAll(all, d, e, q.actor)
+}
+
+// begin finds the answer that the same question has had, or makes us the one who
+// answers it: then release is not nil, and revision is that of the note to replace.
+func (h *hooks) begin(ctx context.Context, id string, d Deletion, repeatable bool) (found Deletion, revision uint64, release func(), err error) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if repeatable {
+			found, revision, err = h.earlier(ctx, id, d)
+			if err != nil || found.Verdict == Allowed || found.Verdict == Refused {
+				return found, revision, nil, err
+			}
+		}
+		if found.Verdict != Asking || time.Now().After(found.Until) {
+			release, err = h.claim(ctx, id, d)
+			if err != nil || release != nil {
+				return Deletion{}, revision, release, err
+			}
+		}
+		select {
+		case <-tick.C: // somebody is at it
+		case <-ctx.Done():
+			return Deletion{}, 0, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// again is an error of a question that the same request id asks anew.
+func again(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "the question could not be noted; ask again with the same requestId")
+}
+
+// lookEvery is how often a question that is being decided elsewhere is looked at.
+const lookEvery = 20 * time.Millisecond
+
+// earlier finds the same question asked before. Verdict "" and revision 0: there is
+// none; Asking: it is being decided, or was until its time was over. Code conflict:
+// the request id was used for another question.
+func (h *hooks) earlier(ctx context.Context, id string, d Deletion) (Deletion, uint64, error) {
+	found, revision, err := h.deletions.find(ctx, id)
+	switch {
+	case fault.CodeOf(err) == fault.DeletionUnknown:
+		return Deletion{}, 0, nil
+	case err != nil:
+		return Deletion{}, 0, err
+	case thing(found.Tenant, found.Topic, found.Object) != thing(d.Tenant, d.Topic, d.Object) || found.Mode != d.Mode:
+		return Deletion{}, 0, fault.Field(fault.Conflict, "requestId", "was used for another question, %q of %.64q of %.64q", found.Mode, found.Object, found.Topic)
+	}
+	return found, revision, nil
+}
+
+// claimPrefix stands before a claimed object's key; no deletion id has a dot.
+const claimPrefix = "asking."
+
+// claim makes sure that hooks are asked about an object once at a time: a hook that
+// deletes what it was asked about, and does not say so, would go on for ever. The
+// claim ends with release, or by itself when its process has died. A nil release
+// and no error: the same question has claimed it elsewhere. Code deletion_pending.
+func (h *hooks) claim(ctx context.Context, id string, d Deletion) (release func(), err error) {
+	kv, err := h.deletions.kept.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := claimPrefix + thing(d.Tenant, d.Topic, d.Object)
+	revision, err := kv.Create(ctx, key, []byte(id), jetstream.KeyTTL(time.Until(d.Until).Truncate(time.Second)+time.Second))
+	if err := notWritten(err); err != nil {
+		if fault.CodeOf(err) == fault.Conflict {
+			if holder, err := kv.Get(ctx, key); err != nil || string(holder.Value()) == id {
+				return nil, nil // err: it has just ended
+			}
+			return nil, fault.Field(fault.DeletionPending, "object", "hooks are being asked about %.64q of %.64q already; ask again in a moment", d.Object, d.Topic)
+		}
+		return nil, err
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+		defer cancel()
+		// Of no consequence if it fails: the claim ends by itself.
+		_ = kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(markersKept))
+	}, nil
+}
