@@ -24,6 +24,7 @@ const (
 	UnknownConfigKey       Code = "unknown_config_key"       // a setting that does not exist
 	UsageError             Code = "usage"                    // the command line is off
 	InvalidSchedule        Code = "invalid_schedule"         // a schedule's rule cannot be read, or never fires; details: field, position
+	InvalidOperation       Code = "invalid_operation"        // an operation that there is not, or that lacks or contradicts something
 
 	// unauthenticated: nobody we know is calling.
 	TokenMissing Code = "token_missing" // no credentials where they are required
@@ -66,6 +67,10 @@ const (
 	DeletionPending Code = "deletion_pending" // hooks are being asked about this object now
 	DeletionExpired Code = "deletion_expired" // what hooks said is too old to count
 	HookRecursion   Code = "hook_recursion"   // a hook's own deletion leads back to what it was asked about, or too deep
+
+	InTrash          Code = "in_trash"          // the object lies in the trash already
+	NotInTrash       Code = "not_in_trash"      // the object does not lie in the trash
+	VersionBackwards Code = "version_backwards" // an operation carries a lower version than one before it
 
 	// gone
 	CursorGone     Code = "cursor_gone"     // the log no longer holds what follows the cursor
@@ -123,6 +128,7 @@ var table = map[Code]row{
 	UnknownConfigKey:       {Invalid, 0, 4514},
 	UsageError:             {Invalid, 0, 4515},
 	InvalidSchedule:        {Invalid, 0, 4516},
+	InvalidOperation:       {Invalid, 0, 4517},
 
 	TokenMissing: {Unauthenticated, 0, 4530},
 	TokenInvalid: {Unauthenticated, 0, 4531},
@@ -160,6 +166,10 @@ var table = map[Code]row{
 	DeletionPending: {Conflicting, 0, 4565},
 	DeletionExpired: {Conflicting, 0, 4566},
 	HookRecursion:   {Conflicting, 0, 4567},
+
+	InTrash:          {Conflicting, 0, 4571},
+	NotInTrash:       {Conflicting, 0, 4572},
+	VersionBackwards: {Conflicting, 0, 4573},
 
 	CursorGone:     {Gone, 0, 4570},
 	MailboxExpired: {Gone, 0, 4575},

@@ -19,6 +19,9 @@
 //	mbx.t.…, mbx.d.…                       the table of subscriptions, dead letters
 //	wake.mbx                             who has something new         (never stored)
 //	dead.<consumer>.<epoch>-<sequence>   what was given up, kept in DEADLETTERS
+//	op.<tenant>.<topic>.<op>.<object>    what a source system did, kept in OPERATIONS
+//	op.<0-7>.<tenant>.….<object>           as it is stored there
+//	trash.<tenant>.<topic>.<object>      trash state, kept in TRASH
 //	hook.<tenant>.<name>                 a hook is asked               (never stored)
 //	verdict.<tenant>.<hook>              what hooks answered, kept in VERDICTS
 //	def.<tenant>.<schedule>              a schedule's definition, kept in SCHEDULES; beside it
