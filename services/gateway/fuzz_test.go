@@ -42,7 +42,10 @@ func FuzzFrames(f *testing.F) {
 	principal := &auth.Principal{Subject: "anna", Tenants: []string{"AA"}, Grants: auth.Everything()}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		out := &paper{}
-		c := w.s.newConnection(plain, principal, out)
+		c, err := w.s.newConnection(plain, principal, out)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer w.s.endConnection(c)
 		n := &session{s: w.s, c: c, ctx: t.Context()}
 		n.message(text)

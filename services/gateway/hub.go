@@ -18,6 +18,7 @@ type hub struct {
 	tenants map[string]*tenantFeed // by escaped tenant
 	end     uint64                 // the log had come so far, at least
 	recent  recent
+	census  census
 	closed  bool          // nobody may join any more
 	empty   chan struct{} // closes when nobody is left after that
 
@@ -34,10 +35,10 @@ type subscription struct {
 	from uint64 // events up to here are not routed through it
 }
 
-// newHub keeps so many bytes of events in memory, for so long, for those who resume.
-func newHub(recentBytes int, recentFor time.Duration) *hub {
+func newHub(c Config) *hub {
 	return &hub{
-		recent:  recent{limit: recentBytes, keep: recentFor},
+		recent:  recent{limit: c.RecentBytes, keep: c.RecentFor},
+		census:  newCensus(connectionLimits{c.MaxConnections, c.MaxUserConnections, c.MaxTenantConnections}),
 		index:   map[key][]*subscription{},
 		conns:   map[*connection]struct{}{},
 		tenants: map[string]*tenantFeed{},
@@ -94,16 +95,27 @@ func (h *hub) advance(t *tenantFeed, seq uint64) {
 	h.end = max(h.end, t.pos)
 }
 
-// join makes a connection known. False: the hub is closed.
-func (h *hub) join(c *connection) bool {
+// join makes a connection known. Codes draining, at_capacity,
+// too_many_connections.
+func (h *hub) join(c *connection) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return false
+		return errNotServing
+	}
+	if err := h.census.enter(c.principal); err != nil {
+		return err
 	}
 	c.subs = map[filter][]*subscription{}
 	h.conns[c] = struct{}{}
-	return true
+	return nil
+}
+
+// full says that nobody may join now. Code at_capacity.
+func (h *hub) full() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.census.full()
 }
 
 // leave forgets a connection and all it asked for, and returns the tenants whose
@@ -113,6 +125,9 @@ func (h *hub) leave(c *connection) (released []string) {
 	defer h.mu.Unlock()
 	for f := range c.subs {
 		released = append(released, h.drop(c, f)...)
+	}
+	if _, here := h.conns[c]; here {
+		h.census.leave(c.principal)
 	}
 	delete(h.conns, c)
 	if h.closed && len(h.conns) == 0 {
@@ -264,4 +279,14 @@ func (h *hub) all() []*connection {
 		all = append(all, c)
 	}
 	return all
+}
+
+// waiting is how many bytes wait for connections, in all and for one at most.
+func (h *hub) waiting() (all, most int) {
+	for _, c := range h.all() {
+		c.mu.Lock()
+		all, most = all+c.waiting, max(most, c.waiting)
+		c.mu.Unlock()
+	}
+	return all, most
 }

@@ -20,7 +20,7 @@ func TestHubModel(t *testing.T) {
 	t.Parallel()
 	stats := newMetrics(prometheus.NewRegistry())
 	rapid.Check(t, func(t *rapid.T) {
-		h := newHub(0, 0)
+		h := newHub(Config{})
 		feed := &tenantFeed{token: "AA"}
 		h.tenants["AA"] = feed
 		type model struct {

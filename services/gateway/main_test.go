@@ -368,3 +368,9 @@ func (s *stream) next() (e sseEvent) {
 		}
 	}
 }
+
+// eventually waits for a condition that another goroutine makes true.
+func (w *world) eventually(what string, condition func() bool) {
+	w.t.Helper()
+	bustest.Eventually(w.t, patience, what, condition)
+}

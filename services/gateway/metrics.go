@@ -13,6 +13,7 @@ import (
 // metrics are the gateway's numbers, all named belfry_gateway_….
 type metrics struct {
 	connections *prometheus.GaugeVec // by transport
+	ofTenants   *prometheus.GaugeVec // connections by tenant
 	events      prometheus.Counter
 	malformed   prometheus.Counter
 	deliveries  *prometheus.CounterVec // by tenant
@@ -61,6 +62,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "belfry", Subsystem: "gateway", Name: "connections", Help: "Open connections.",
 		}, []string{"transport"}),
+		ofTenants: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "belfry", Subsystem: "gateway", Name: "tenant_connections", Help: "Open connections by tenant" + firstTenants,
+		}, []string{"tenant"}),
 		events:     counter("events_total", "Durable events that arrived from the live feed or by repair."),
 		malformed:  counter("malformed_events_total", "Events that were not well-formed CloudEvents and were treated as bare."),
 		deliveries: counters("deliveries_total", "Events queued for a connection, by tenant"+firstTenants, "tenant"),
@@ -81,8 +85,37 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 30},
 		}),
 	}
-	r.MustRegister(m.connections, m.age)
+	r.MustRegister(m.connections, m.ofTenants, m.age)
 	return m
+}
+
+// connected counts a connection that has come, or gone.
+func (m *metrics) connected(p protocol, who *auth.Principal, by float64) {
+	m.connections.WithLabelValues(p.String()).Add(by)
+	m.ofTenants.WithLabelValues(m.tenants.of(who)).Add(by)
+}
+
+// limited counts what a limit has refused; "" is no limit.
+func (m *metrics) limited(limit string, who *auth.Principal) {
+	if limit != "" {
+		m.refused.WithLabelValues(limit, m.tenants.of(who)).Inc()
+	}
+}
+
+// queues shows what waits for connections, in all and for the one that is furthest
+// behind. It is looked at when asked for, and costs nothing otherwise.
+func (m *metrics) queues(now func() (all, most int)) {
+	for name, help := range map[string]string{
+		"queue_bytes": "Bytes waiting for connections.", "queue_bytes_max": "Bytes waiting for the connection that is furthest behind.",
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "belfry", Subsystem: "gateway", Name: name, Help: help}, func() float64 {
+			all, most := now()
+			if name == "queue_bytes" {
+				return float64(all)
+			}
+			return float64(most)
+		}))
+	}
 }
 
 // reads shows how many pages of the log are being read.
@@ -139,8 +172,12 @@ func (l *labels) tenant(name string) string {
 	return name
 }
 
-// of is the label of whoever may act for none, one or several tenants.
+// of is the label of whoever may act for none, one or several tenants; nil is
+// nobody we know.
 func (l *labels) of(p *auth.Principal) string {
+	if p == nil {
+		return "none"
+	}
 	switch len(p.Tenants) {
 	case 0:
 		return "none"

@@ -20,7 +20,7 @@ func TestGW2RecallIsTheLog(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const keep = time.Minute
-		h := newHub(rapid.IntRange(0, 20*keptOverhead).Draw(t, "bytes"), keep)
+		h := newHub(Config{RecentBytes: rapid.IntRange(0, 20*keptOverhead).Draw(t, "bytes"), RecentFor: keep})
 		now, seq := time.Unix(1_800_000_000, 0), uint64(0)
 		log := map[string][]uint64{}
 		tokens := []string{"AA", "BB"}

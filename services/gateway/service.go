@@ -62,11 +62,12 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
 		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
-		hub: newHub(o.Config.RecentBytes, o.Config.RecentFor), wheel: newWheel(o.Config.PingEvery),
+		hub: newHub(o.Config), wheel: newWheel(o.Config.PingEvery),
 		ready: make(chan struct{}),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.log = newLogReads(o.Env.Bus.NC, o.Config.LogReads, func() string { return *s.feed.epoch.Load() }, s.stats)
+	s.stats.queues(s.hub.waiting)
 	s.feed = &feed{
 		hub: s.hub, log: s.log, nc: o.Env.Bus.NC, out: s.out, stats: s.stats, trace: s.trace, every: o.Config.CheckEvery,
 		live: make(chan *nats.Msg, feedBacklog), found: make(chan finding), renewed: make(chan topology.Log),
@@ -140,23 +141,24 @@ func (s *Service) Check(context.Context) error {
 // in those itself.
 var errNotServing = fault.New(fault.Draining, "the gateway does not serve; come back to another replica")
 
-// newConnection makes a connection known to the hub and the ping wheel. Nil: the
-// gateway is stopping.
-func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) *connection {
+// newConnection makes a connection known to the hub and the ping wheel. Codes
+// draining, at_capacity, too_many_connections.
+func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) (*connection, error) {
 	c := &connection{
 		id: event.NewID(), proto: p, principal: principal, out: out,
 		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace, expires: principal.Expires.Unix(),
 	}
 	c.alive.Store(time.Now().Unix())
-	if !s.hub.join(c) {
-		return nil
+	if err := s.hub.join(c); err != nil {
+		s.stats.limited(fault.From(err).Details()["limit"], principal)
+		return nil, err
 	}
 	s.wheel.add(c)
 	if err := s.guard.Revoked(principal); err != nil { // between its handshake and here
 		c.shut(fault.TokenRevoked)
 	}
-	s.stats.connections.WithLabelValues(p.String()).Inc()
-	return c
+	s.stats.connected(p, principal, 1)
+	return c, nil
 }
 
 // endConnection forgets a connection; whoever reads from it calls this once, when
@@ -164,7 +166,7 @@ func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink)
 func (s *Service) endConnection(c *connection) {
 	c.kill()
 	s.wheel.remove(c)
-	s.stats.connections.WithLabelValues(c.proto.String()).Dec()
+	s.stats.connected(c.proto, c.principal, -1)
 	s.feed.release(s.hub.leave(c)...)
 }
 

@@ -18,9 +18,10 @@ import (
 // (proto/belfry/gateway/v1/frames.proto). It belongs to the reading goroutine,
 // so frames are answered in the order they came.
 type session struct {
-	s   *Service
-	c   *connection
-	ctx context.Context
+	s    *Service
+	c    *connection
+	ctx  context.Context
+	pace pace
 	// resuming is closed when the catch-up in progress has ended.
 	resuming chan struct{}
 }
@@ -83,12 +84,21 @@ func unwrapText(e *fault.Error) string {
 	return ""
 }
 
-// message handles the frames of one WebSocket message.
+// message handles the frames of one WebSocket message. A client that sends too many
+// is closed.
 func (n *session) message(text []byte) {
+	now := time.Now()
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			n.frame(line)
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
 		}
+		if !n.pace.allow(now) {
+			n.s.stats.limited(limitFrames, n.c.principal)
+			n.s.record(n.ctx, n.c, api.Entry{What: "frame", Code: fault.RateLimited})
+			n.c.shut(fault.RateLimited)
+			return
+		}
+		n.frame(line)
 	}
 }
 

@@ -41,9 +41,10 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := &sseSink{w: w, flusher: http.NewResponseController(w), timeout: s.config.WriteTimeout, cancel: cancel}
-	c := s.newConnection(sse, principal, out)
-	if c == nil {
-		api.WriteError(w, r, errNotServing)
+	c, err := s.newConnection(sse, principal, out)
+	if err != nil {
+		h.Del("X-Accel-Buffering")
+		api.WriteError(w, r, err)
 		return
 	}
 	stop := context.AfterFunc(s.life, cancel)

@@ -39,6 +39,11 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, refused)
 		return
 	}
+	if err := s.hub.full(); err != nil { // before the handshake, too
+		s.stats.limited(limitConnections, principal)
+		api.WriteError(w, r, err)
+		return
+	}
 	writer := &lean.Writer{ResponseWriter: w, Timeout: s.config.WriteTimeout}
 	var c *connection
 	alive := func() {
@@ -61,10 +66,13 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		principal = &auth.Principal{}
 		api.Refused(r.Context(), fault.CodeOf(refused))
 	}
-	c = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket})
+	var full error
+	c, full = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket})
 	switch {
-	case c == nil:
-		_ = ws.Close(websocket.StatusCode(fault.Draining.CloseCode()), string(fault.Draining)) // best effort
+	case full != nil:
+		code := fault.CodeOf(full)
+		api.Refused(r.Context(), code)
+		_ = ws.Close(websocket.StatusCode(code.CloseCode()), string(code)) // best effort
 	case refused != nil:
 		// After the handshake, because a browser shows a page no status of a refused
 		// one, but does show a close code.
@@ -91,7 +99,7 @@ func offers(offered []string, ours string) bool {
 func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 	defer s.endWebSocket(c, ws)
 	ctx, cancel := context.WithCancel(s.life)
-	session := &session{s: s, c: c, ctx: ctx}
+	session := &session{s: s, c: c, ctx: ctx, pace: newPace(s.config.MaxFrameRate)}
 	defer session.end(cancel)
 	session.welcome()
 	for {
@@ -114,7 +122,10 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 			wrong = fault.InvalidFrame
 		default:
 			session.message(message)
-			continue
+			if !c.isClosing() {
+				continue
+			}
+			return
 		}
 		c.shut(wrong)
 		_, _ = io.Copy(io.Discard, in) // the rest is read below, or the connection is gone

@@ -1,0 +1,144 @@
+package signalr
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/fault"
+)
+
+// way is how a connection is carried; its first request decides.
+type way uint8
+
+const (
+	webSocket way = iota
+	eventStream
+	longPoll
+)
+
+func (w way) String() string {
+	return [...]string{"WebSockets", "ServerSentEvents", "LongPolling"}[w]
+}
+
+// wayOf says what a GET asks for.
+func wayOf(r *http.Request) way {
+	switch {
+	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return webSocket
+	case strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+		return eventStream
+	}
+	return longPoll
+}
+
+// authenticate asks the host, once the server serves.
+func (s *Server) authenticate(r *http.Request, fresh bool) (*auth.Principal, error) {
+	if err := s.seal.ready(); err != nil {
+		return nil, err
+	}
+	return s.o.Host.Authenticate(r, fresh)
+}
+
+// Get is GET of the hub: it connects, or polls.
+func (s *Server) Get(w http.ResponseWriter, r *http.Request) {
+	if err := s.get(w, r); err != nil {
+		api.WriteError(w, r, err)
+	}
+}
+
+func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
+	// A poll is not counted as a call: whether there are many is up to the events.
+	token, asks := r.URL.Query().Get("id"), wayOf(r)
+	known, over := s.list.find(token)
+	who, err := s.authenticate(r, known == nil)
+	if err != nil {
+		return err
+	}
+	if token == "" && asks == webSocket { // skipNegotiation
+		return s.serveWebSocket(w, r, newConn(s, who, asks, newTicket(who, false, now()), ""))
+	}
+	c, t, err := s.look(r.Context(), token, who)
+	switch {
+	case err != nil && over && asks == longPoll && fault.CodeOf(err) == fault.ConnectionUnknown:
+		w.WriteHeader(http.StatusNoContent) // how a client that polls is told that it is over
+		return nil
+	case err != nil:
+		return err
+	case c == nil:
+		c = newConn(s, who, asks, t, token)
+	case c.way != asks:
+		return fault.Field(fault.InvalidRequest, "id", "its connection uses %s, and cannot change to %s", c.way, asks)
+	default:
+		c.renew(who)
+		switch {
+		case asks == longPoll:
+			return c.poll(w, r)
+		case asks == webSocket && c.replay != nil:
+			return s.returnWebSocket(w, r, c)
+		}
+		return errInUse
+	}
+	switch asks {
+	case webSocket:
+		return s.serveWebSocket(w, r, c)
+	case eventStream:
+		return s.serveStream(w, r, c)
+	default:
+		return s.firstPoll(w, c)
+	}
+}
+
+// Post is POST of the hub: what a client of an event stream or of long polls
+// sends. Posts of one connection are taken one after the other.
+func (s *Server) Post(w http.ResponseWriter, r *http.Request) {
+	c, err := s.existing(r)
+	if err == nil && c.way == webSocket {
+		w.Header().Set("Allow", "GET")
+		err = fault.New(fault.MethodNotAllowed, "the connection uses WebSockets: send on it")
+	}
+	var body []byte
+	if err == nil {
+		body, err = api.ReadBody(w, r, s.o.MaxRequest)
+	}
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	c.receive(body, nil)
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(http.StatusOK)
+}
+
+// Delete is DELETE of the hub: a client that polls has had enough.
+func (s *Server) Delete(w http.ResponseWriter, r *http.Request) {
+	c, err := s.existing(r)
+	if err == nil && c.way != longPoll {
+		err = fault.Field(fault.InvalidRequest, "id", "its connection uses %s, which ends without a request", c.way)
+	}
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	c.end()
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// existing is the connection of a request that cannot open one.
+func (s *Server) existing(r *http.Request) (*Conn, error) {
+	who, err := s.authenticate(r, false)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := s.look(r.Context(), r.URL.Query().Get("id"), who)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, fault.Field(fault.ConnectionUnknown, "id", "is not connected: GET it first")
+	}
+	c.renew(who)
+	return c, nil
+}
