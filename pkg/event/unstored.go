@@ -1,6 +1,10 @@
 package event
 
-import "github.com/belfry-events/belfry/pkg/subject"
+import (
+	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/subject"
+)
 
 // ClockPrefix stands before a time event's name in its subject: clock._.Noon is
 // frm.time.Noon.
@@ -63,4 +67,21 @@ func LiveView(e *Event) (v View, ok bool) {
 		return v, true
 	}
 	return View{Name: e.Type, Form: Realtime}, true
+}
+
+// UnstoredMsg is a complete event that is never stored as a NATS message on subj,
+// in binary mode. It refuses what Validate refuses, apart from the address, and a
+// topic or verb, which such events do not have. Code invalid_event.
+func (e *Event) UnstoredMsg(subj string) (*nats.Msg, error) {
+	for _, a := range [...]struct{ name, value string }{{"topic", e.Topic}, {"verb", e.Verb}} {
+		if a.value != "" {
+			return nil, invalid(a.name, "must be absent: the event is not stored")
+		}
+	}
+	for _, check := range e.checks() {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return &nats.Msg{Subject: subj, Header: e.Header(), Data: e.Data}, nil
 }

@@ -13,15 +13,17 @@ import (
 // Msg does before it publishes. The error names the attribute: codes
 // invalid_event, invalid_name (tenant), invalid_topic, invalid_verb.
 func (e *Event) Validate() error {
-	for _, check := range []func() error{
-		e.checkRequired, e.checkTexts, e.checkURIs, e.checkTimes, e.checkData, e.checkExtensions,
-		subject.Address{Tenant: e.Tenant, Topic: e.Topic, Verb: e.Verb}.Check,
-	} {
+	for _, check := range append(e.checks(), subject.Address{Tenant: e.Tenant, Topic: e.Topic, Verb: e.Verb}.Check) {
 		if err := check(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checks are what every event must pass, wherever it belongs.
+func (e *Event) checks() []func() error {
+	return []func() error{e.checkRequired, e.checkTexts, e.checkURIs, e.checkTimes, e.checkData, e.checkExtensions}
 }
 
 func (e *Event) checkRequired() error {
