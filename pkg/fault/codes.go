@@ -17,8 +17,8 @@ const (
 	InvalidVerb            Code = "invalid_verb"             // a verb outside the grammar
 	UnknownName            Code = "unknown_name"             // no view has this event name
 	InvalidCursor          Code = "invalid_cursor"           // not the text of a cursor
-	InvalidFrame           Code = "invalid_frame"            // not a frame of the plain WebSocket protocol
-	FrameTooLarge          Code = "frame_too_large"          // a client frame above the limit
+	InvalidFrame           Code = "invalid_frame"            // not a frame of the plain WebSocket protocol, or not a hub message
+	FrameTooLarge          Code = "frame_too_large"          // a client frame, or a hub message, above the limit
 	UnsupportedProtocol    Code = "unsupported_protocol"     // WebSocket subprotocol we do not speak
 	InvalidConfig          Code = "invalid_config"           // a setting has an impossible value
 	UnknownConfigKey       Code = "unknown_config_key"       // a setting that does not exist
@@ -39,12 +39,18 @@ const (
 	TenantForbidden Code = "tenant_forbidden" // the tenant is not among the token's
 	GrantMissing    Code = "grant_missing"    // no grant of the token covers this
 	OriginForbidden Code = "origin_forbidden" // a browser page of a foreign origin
+
+	ConnectionForbidden Code = "connection_forbidden" // a connection of the hub that belongs to another user
+
 	Disconnected    Code = "disconnected"     // an operator has closed the user's connections
 	TargetForbidden Code = "target_forbidden" // an address that hooks must not be called at
 
 	// not_found
 	NotFound         Code = "not_found"          // no such thing, or no such route
 	MethodNotAllowed Code = "method_not_allowed" // the route exists, not with this method
+
+	ConnectionUnknown   Code = "connection_unknown"   // no connection of the hub has this id: it has ended, or was not opened in time
+	ConnectionElsewhere Code = "connection_elsewhere" // the connection of the hub is on another replica: balance by a hash of the id
 
 	SubscriberUnknown   Code = "subscriber_unknown"   // no subscriber of this caller has the id
 	MessageUnknown      Code = "message_unknown"      // no message of this subscriber has the id: it is confirmed long ago, or never was
@@ -60,6 +66,8 @@ const (
 	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
 	DataDirUnwritable Code = "data_dir_unwritable" // the data directory cannot be written
 	PortInUse         Code = "port_in_use"         // another process listens there
+
+	ConnectionInUse Code = "connection_in_use" // the id of the hub was used for a connection already
 
 	MessageLocked   Code = "message_locked"   // somebody else has received it; until the lock ends it is theirs
 	LockLost        Code = "lock_lost"        // not, or no longer, the lock of this message
@@ -141,12 +149,19 @@ var table = map[Code]row{
 	TenantForbidden: {Forbidden, 0, 4540},
 	GrantMissing:    {Forbidden, 0, 4541},
 	OriginForbidden: {Forbidden, 0, 4542},
+
+	ConnectionForbidden: {Forbidden, 0, 4546},
+
 	Disconnected:    {Forbidden, 0, 4544},
 	TargetForbidden: {Forbidden, 0, 4543},
 
 	NotFound:         {Missing, 0, 4550},
 	MethodNotAllowed: {Missing, 405, 4551},
-	NobodyThere:      {Missing, 0, 4553},
+
+	ConnectionUnknown:   {Missing, 0, 4554},
+	ConnectionElsewhere: {Missing, 0, 4559},
+
+	NobodyThere: {Missing, 0, 4553},
 
 	SubscriberUnknown:   {Missing, 0, 4555},
 	MessageUnknown:      {Missing, 0, 4556},
@@ -159,6 +174,8 @@ var table = map[Code]row{
 	DataDirInUse:      {Conflicting, 0, 4561},
 	DataDirUnwritable: {Conflicting, 0, 4562},
 	PortInUse:         {Conflicting, 0, 4563},
+
+	ConnectionInUse: {Conflicting, 0, 4574},
 
 	MessageLocked:   {Conflicting, 0, 4568},
 	LockLost:        {Conflicting, 0, 4569},
