@@ -113,6 +113,7 @@ func Connect(ctx context.Context, url string, o Options) (*Client, error) {
 func (o Options) nats(ctx context.Context) []nats.Option {
 	opts := []nats.Option{
 		nats.Name(o.Name),
+		nats.PermissionErrOnSubscribe(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectJitter(400*time.Millisecond, 400*time.Millisecond),

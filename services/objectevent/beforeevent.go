@@ -56,6 +56,38 @@ func (h *hooks) storeDeleting(ctx context.Context, e *event.Event) (event.Cursor
 		return event.Cursor{}, fault.New(fault.EventTooLarge, "the event has %d bytes of attributes, the maximum is %d", size, topology.HeaderRoom)
 	}
 	record := &nats.Msg{Subject: subj, Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}}, Data: []byte("{}")}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	select {
+	case h.batches <- struct{}{}:
+		defer func() { <-h.batches }()
+	case <-ctx.Done():
+		return event.Cursor{}, notConfirmed(ctx.Err())
+	}
+	for {
+		at, err := h.tryDeleting(ctx, record, m)
+		if err == nil || fault.CodeOf(err).Kind() != fault.Down {
+			return at, err
+		}
+		select { // whether it was stored after all, the next try sees
+		case <-time.After(storeAgain):
+		case <-ctx.Done():
+			return event.Cursor{}, err
+		}
+	}
+}
+
+const (
+	// maxBatches is how many batches a process has open at once. EVENTS takes 50 of
+	// everybody, and the relays need theirs.
+	maxBatches = 8
+
+	storeWithin = 5 * time.Second
+	storeAgain  = 50 * time.Millisecond
+)
+
+// tryDeleting stores the two messages, or finds that they are stored.
+func (h *hooks) tryDeleting(ctx context.Context, record, m *nats.Msg) (event.Cursor, error) {
 	state, err := h.events.State(ctx)
 	if err != nil {
 		return event.Cursor{}, err
@@ -65,13 +97,19 @@ func (h *hooks) storeDeleting(ctx context.Context, e *event.Event) (event.Cursor
 	case err == nil:
 		return event.Cursor{Epoch: state.Epoch, Seq: ack.Seq}, nil
 	case errors.Is(err, bus.ErrExpectation):
-		found, ok, err := h.events.Last(ctx, subj)
+		found, ok, err := h.events.Last(ctx, record.Subject)
 		if err != nil || !ok {
-			return event.Cursor{}, fault.Wrap(fault.Unavailable, err, "the log does not answer; ask again with the same requestId")
+			return event.Cursor{}, notConfirmed(err)
 		}
 		return event.Cursor{Epoch: state.Epoch, Seq: found.Seq + 1}, nil // the event is behind its record
+	case fault.CodeOf(err) == fault.EventTooLarge:
+		return event.Cursor{}, err
 	}
-	return event.Cursor{}, fault.Wrap(fault.Unavailable, err, "the log did not confirm the event; ask again with the same requestId")
+	return event.Cursor{}, notConfirmed(err)
+}
+
+func notConfirmed(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "the log did not confirm the event; ask again with the same requestId")
 }
 
 // quoted is a text as JSON.
