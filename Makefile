@@ -25,6 +25,9 @@ MODULES  = $(shell go list -m)
 DIRS     = $(shell go list -m -f '{{.Dir}}')
 PACKAGES = $(addsuffix /...,$(MODULES))
 PROGRAMS = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(foreach m,$(MODULES),$(if $(findstring /services/,$m),$m/...)) | sort -u)
+# Modules outside the workspace: what they bring along must not choose the versions
+# that the programs are built with.
+ALONE    = $(filter-out $(DIRS),$(abspath $(dir $(shell git ls-files --cached --others --exclude-standard -- '*go.mod'))))
 SOURCES  = $(shell git ls-files --cached --others --exclude-standard -- '*.go' ':!*.pb.go' ':!*.connect.go' | while read -r f; do if [ -f "$$f" ]; then echo "$$f"; fi; done)
 
 # The race detector wherever there is a C compiler to link it.
@@ -86,14 +89,17 @@ vuln: $(BIN)/.govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabiliti
 	@for dir in $(DIRS); do (cd "$$dir" && $(BIN)/govulncheck ./...); done
 
 ##@ Ship
-.PHONY: image
+.PHONY: image chart
 image: ## Write an OCI archive of every program into bin/image/ (IMAGE_TAG=…, ARCH=arm64)
 	@mkdir -p $(BIN)/linux $(BIN)/image
 	GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/linux/ $(PROGRAMS)
 	@for program in $(notdir $(PROGRAMS)); do \
-	  go run ./deploy/image -program $$program -binary $(BIN)/linux/$$program -arch $(ARCH) -revision "$$(git rev-parse HEAD)" \
+	  GOWORK=off go run -C deploy/image . -program $$program -binary $(BIN)/linux/$$program -arch $(ARCH) -revision "$$(git rev-parse HEAD)" \
 	    -ref "$(IMAGE_NAME)/$$program:$(IMAGE_TAG)" -out $(BIN)/image/$$program.tar; \
 	done
+
+chart: ## Test the images and the Helm chart: rendered, linted, decoded strictly
+	@for dir in $(ALONE); do (cd "$$dir" && GOWORK=off go test -count 1 $(TESTFLAGS) ./...); done
 
 ##@ Keep in order
 .PHONY: lint fmt generate check-generate tidy check-tidy isolated ci clean
@@ -107,6 +113,9 @@ lint: $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION) $(BIN)/.staticcheck-$(STATI
 	  fi
 	$(BIN)/golangci-lint run $(addsuffix /...,$(DIRS))
 	$(BIN)/staticcheck $(PACKAGES)
+	@for dir in $(ALONE); do \
+	  echo "lint $${dir#$(CURDIR)/}"; (cd "$$dir" && GOWORK=off $(BIN)/golangci-lint run ./... && GOWORK=off $(BIN)/staticcheck ./...); \
+	done
 
 fmt: $(BIN)/.gofumpt-$(GOFUMPT_VERSION) $(BIN)/.buf-$(BUF_VERSION) ## Format Go and protos
 	$(BIN)/gofumpt -l -w $(SOURCES)
@@ -124,19 +133,19 @@ check-generate: ## Fail if the generated code is not what the protos say
 # Our own modules have no published version: they are required as v0.0.0, which
 # go mod tidy would not choose by itself, and replaced by their folders.
 tidy: ## Tidy every go.mod
-	@for dir in $(DIRS); do \
+	@for dir in $(DIRS) $(ALONE); do \
 	  echo "tidy $${dir#$(CURDIR)/}"; \
 	  (cd "$$dir" && for module in $$(sed -n 's/^\(replace \)\?\s*\(\S*\) => \.\..*/\2/p' go.mod); do go mod edit -require="$$module@v0.0.0"; done; \
 	    GOWORK=off go mod tidy); \
 	done
 
 check-tidy: ## Fail if a go.mod is not tidy
-	@for dir in $(DIRS); do (cd "$$dir" && GOWORK=off go mod tidy -diff) || { echo "make tidy would change $${dir#$(CURDIR)/}/go.mod or go.sum"; exit 1; }; done
+	@for dir in $(DIRS) $(ALONE); do (cd "$$dir" && GOWORK=off go mod tidy -diff) || { echo "make tidy would change $${dir#$(CURDIR)/}/go.mod or go.sum"; exit 1; }; done
 
 isolated: ## Build and vet every module alone, as a stranger would get it
 	@versions=$$(go list -m -f '{{.GoVersion}}' | sort -u); \
 	  if [ "$$(wc -l <<<"$$versions")" != 1 ]; then echo "go lines differ:"; go list -m -f '{{.Path}} {{.GoVersion}}'; exit 1; fi
-	@for dir in $(DIRS); do \
+	@for dir in $(DIRS) $(ALONE); do \
 	  echo "isolated $${dir#$(CURDIR)/}"; \
 	  (cd "$$dir" && GOWORK=off go build ./... && GOWORK=off go vet ./...); \
 	done

@@ -38,7 +38,7 @@ func TestTheSameBinaryGivesTheSameArchive(t *testing.T) {
 	var archives [2][]byte
 	for i := range archives {
 		out := filepath.Join(dir, "out.tar")
-		if err := run(s, out); err != nil {
+		if err := run(s, out, t.Output()); err != nil {
 			t.Fatal(err)
 		}
 		var err error
@@ -116,7 +116,7 @@ func TestRefused(t *testing.T) {
 		s := good
 		change(&s)
 		out := filepath.Join(t.TempDir(), "out.tar")
-		if err := run(s, out); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(s, out, t.Output()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		if _, err := os.Stat(out); err == nil {

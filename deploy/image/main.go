@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,14 +21,14 @@ func main() {
 	flag.StringVar(&s.revision, "revision", "", "commit it was built from")
 	flag.StringVar(&out, "out", "", "file to write")
 	flag.Parse()
-	if err := run(s, out); err != nil {
+	if err := run(s, out, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
-// run writes the archive, whole or not at all.
-func run(s spec, out string) error {
+// run writes the archive, whole or not at all, and says to to what it is called.
+func run(s spec, out string, to io.Writer) error {
 	for name, value := range map[string]string{"-program": s.program, "-binary": s.binary, "-ref": s.reference, "-out": out} {
 		if value == "" {
 			return fmt.Errorf("%s is required; see -help", name)
@@ -63,6 +64,6 @@ func run(s spec, out string) error {
 	if err != nil {
 		return fmt.Errorf("digest of the image: %w", err)
 	}
-	_, err = fmt.Println(s.reference, digest, out)
+	_, err = fmt.Fprintln(to, s.reference, digest, out)
 	return err
 }

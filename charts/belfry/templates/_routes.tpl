@@ -1,0 +1,21 @@
+{{/* Which paths belong to which service; the gateway has the rest. Connect's paths are
+     one element, so the prefix is the service's whole name. */}}
+{{- define "belfry.routes" -}}
+mailbox:
+  - /Events
+  - /v1/topics
+  - /belfry.mailbox.v1.MailboxService
+scheduler:
+  - /v1/schedules
+  - /belfry.scheduler.v1.SchedulerService
+objectevent:
+  - /v1/operations
+  - /v1/hooks
+  - /belfry.objectevent.v1.ObjectEventService
+  - /belfry.objectevent.v1.HookService
+{{- end -}}
+
+{{/* the Service object of a service's paths, in single mode the one pod's */}}
+{{- define "belfry.backend" -}}
+{{ include "belfry.fullname" .root }}-{{ if eq .root.Values.nats.mode "single" }}single{{ else }}{{ .name }}{{ end }}
+{{- end -}}
