@@ -6,7 +6,6 @@
 //	ctl.…                                control records in EVENTS, not republished:
 //	ctl.relay.<relay>                      a relay's cursor
 //	ctl.op.<tenant>.<operation>            an operation that has been relayed
-//	ctl.deletion.<tenant>.<deletion>       the event of a deletion that was asked about
 //	ctl.sub.<subscriber>                   who subscribed when
 //	ctl.sched.<tenant>.<schedule>          the last occurrence that became an event
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)

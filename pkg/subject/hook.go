@@ -6,11 +6,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
-// Of a hook: the call, the record that its event was stored, what it answered.
-const (
-	deletionRecord = "deletion" // after ctl
-	verdict        = "verdict"
-)
+const verdict = "verdict"
 
 // Verdicts is every hook's every verdict, verdict.<tenant>.<hook>.
 var Verdicts = join(verdict, rest)
@@ -34,20 +30,6 @@ func ParseVerdict(s string) (tenant, name string, ok bool) {
 		return "", "", false
 	}
 	return Unescape(tokens[1]), Unescape(tokens[2]), true
-}
-
-// DeletionRecord is the record that the event of a deletion, asked about
-// beforehand, has been stored in EVENTS: ctl.deletion.<tenant>.<deletion>. Code
-// invalid_name for the tenant or the id.
-func DeletionRecord(tenant, deletion string) (string, error) {
-	if err := CheckTenant(tenant); err != nil {
-		return "", err
-	}
-	id, err := Escape("deletion", deletion)
-	if err != nil {
-		return "", err
-	}
-	return join(ctl, deletionRecord, escape(tenant), id), nil
 }
 
 func ofHook(root, tenant, name string) (string, error) {

@@ -175,10 +175,14 @@ func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, 
 		return found, err
 	}
 	defer release()
+	from, err := h.since(ctx, &d, found)
+	if err != nil {
+		return Deletion{}, err
+	}
 	if revision, err = h.deletions.put(ctx, id, d, revision); err != nil {
 		return Deletion{}, again(err)
 	}
-	if err := h.settle(ctx, &d, q, e); err != nil {
+	if err := h.settle(ctx, &d, q, e, from); err != nil {
 		// Who asks again need not wait until this one counts as dead.
 		d.Verdict, d.Until = Asking, time.Now()
 		_, _ = h.deletions.put(context.WithoutCancel(ctx), id, d, revision)
@@ -192,9 +196,25 @@ func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, 
 	return d, nil
 }
 
+// since notes where the log stands, for whoever takes the question over. It answers
+// where it stood if we are the one who does, nil if the question is new.
+func (h *hooks) since(ctx context.Context, d *Deletion, earlier Deletion) (*event.Cursor, error) {
+	if earlier.Verdict == Asking {
+		d.From = earlier.From
+		from, err := event.ParseCursor(earlier.From)
+		return &from, err
+	}
+	state, err := h.events.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.From = event.Cursor{Epoch: state.Epoch, Seq: state.Last}.String()
+	return nil, nil
+}
+
 // settle stores the event and asks.
-func (h *hooks) settle(ctx context.Context, d *Deletion, q *question, e *event.Event) error {
-	cursor, err := h.storeDeleting(ctx, e)
+func (h *hooks) settle(ctx context.Context, d *Deletion, q *question, e *event.Event, from *event.Cursor) error {
+	cursor, err := h.storeDeleting(ctx, e, from)
 	if err != nil {
 		return err
 	}
@@ -221,7 +241,7 @@ func (h *hooks) begin(ctx context.Context, id string, d Deletion, repeatable boo
 		if found.Verdict != Asking || time.Now().After(found.Until) {
 			release, err = h.claim(ctx, id, d)
 			if err != nil || release != nil {
-				return Deletion{}, revision, release, err
+				return found, revision, release, err
 			}
 		}
 		select {

@@ -268,6 +268,9 @@ func TestOE4AQuestionOfADeadReplicaIsTakenOver(t *testing.T) {
 	w := newHookWorld(t)
 	id := deletionID("AA", "r1")
 	d := Deletion{Tenant: "AA", Topic: "users", Object: "42", Mode: ToTrash, Verdict: Asking, Asked: time.Now(), Until: time.Now().Add(300 * time.Millisecond)}
+	if _, err := w.h.since(t.Context(), &d, Deletion{}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.h.deletions.put(t.Context(), id, d, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +278,7 @@ func TestOE4AQuestionOfADeadReplicaIsTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := w.h.storeDeleting(t.Context(), &e)
+	at, err := w.h.storeDeleting(t.Context(), &e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,16 +3,13 @@ package objectevent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/eventlog"
 	"github.com/belfry-events/belfry/pkg/fault"
-	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -38,11 +35,15 @@ func deleting(id string, d Deletion, q *question) (event.Event, error) {
 }
 
 // storeDeleting stores the event exactly once, however often a question is asked
-// again, on whichever replica and however much later: a record under the deletion's
-// own subject, expected to be empty, goes into the same batch. It answers the
-// event's position. Code unavailable: it may be stored, and asking again tells.
-func (h *hooks) storeDeleting(ctx context.Context, e *event.Event) (event.Cursor, error) {
-	subj, err := subject.DeletionRecord(e.Tenant, e.ID)
+// again, on whichever replica and however much later, and answers its position.
+// Within two minutes JetStream tells a repetition by its id. Whoever takes a
+// question over that was noted before looks first: from is where the log stood
+// then, nil for a question that is new. (A record of its own beside the event, as
+// operations have one, would need an atomic batch: a hundred times the cost, and
+// JetStream takes fifty at a time.) Code unavailable: it may be stored, and asking
+// again tells.
+func (h *hooks) storeDeleting(ctx context.Context, e *event.Event, from *event.Cursor) (event.Cursor, error) {
+	state, err := h.events.State(ctx)
 	if err != nil {
 		return event.Cursor{}, err
 	}
@@ -50,66 +51,72 @@ func (h *hooks) storeDeleting(ctx context.Context, e *event.Event) (event.Cursor
 	if err != nil {
 		return event.Cursor{}, err
 	}
-	m.Header.Del(nats.MsgIdHdr) // the record tells repetitions, beyond the two minutes of an id
+	if from != nil {
+		seq, err := h.findDeleting(ctx, m.Subject, e, *from, state.Epoch)
+		if err != nil || seq != 0 {
+			return event.Cursor{Epoch: state.Epoch, Seq: seq}, err
+		}
+	}
 	telemetry.Inject(ctx, m.Header)
 	if size := m.Size() - len(m.Data); size > topology.HeaderRoom {
 		return event.Cursor{}, fault.New(fault.EventTooLarge, "the event has %d bytes of attributes, the maximum is %d", size, topology.HeaderRoom)
 	}
-	record := &nats.Msg{Subject: subj, Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}}, Data: []byte("{}")}
 	ctx, cancel := context.WithTimeout(ctx, storeWithin)
 	defer cancel()
-	select {
-	case h.batches <- struct{}{}:
-		defer func() { <-h.batches }()
-	case <-ctx.Done():
-		return event.Cursor{}, notConfirmed(ctx.Err())
+	ack, err := h.bus.JS.PublishMsg(ctx, m, jetstream.WithRetryAttempts(storeTries), jetstream.WithRetryWait(storeAgain))
+	if err != nil {
+		return event.Cursor{}, fault.Wrap(fault.Unavailable, err, "the log did not confirm the event; ask again with the same requestId")
 	}
-	for {
-		at, err := h.tryDeleting(ctx, record, m)
-		if err == nil || fault.CodeOf(err).Kind() != fault.Down {
-			return at, err
-		}
-		select { // whether it was stored after all, the next try sees
-		case <-time.After(storeAgain):
-		case <-ctx.Done():
-			return event.Cursor{}, err
-		}
-	}
+	return event.Cursor{Epoch: state.Epoch, Seq: ack.Sequence}, nil
 }
 
+// How patient storing is with a log that elects a leader.
 const (
-	// maxBatches is how many batches a process has open at once. EVENTS takes 50 of
-	// everybody, and the relays need theirs.
-	maxBatches = 8
-
 	storeWithin = 5 * time.Second
-	storeAgain  = 50 * time.Millisecond
+	storeTries  = 20
+	storeAgain  = 200 * time.Millisecond
 )
 
-// tryDeleting stores the two messages, or finds that they are stored.
-func (h *hooks) tryDeleting(ctx context.Context, record, m *nats.Msg) (event.Cursor, error) {
-	state, err := h.events.State(ctx)
-	if err != nil {
-		return event.Cursor{}, err
-	}
-	ack, err := h.bus.PublishBatch(ctx, []*nats.Msg{record, m})
-	switch {
-	case err == nil:
-		return event.Cursor{Epoch: state.Epoch, Seq: ack.Seq}, nil
-	case errors.Is(err, bus.ErrExpectation):
-		found, ok, err := h.events.Last(ctx, record.Subject)
-		if err != nil || !ok {
-			return event.Cursor{}, notConfirmed(err)
-		}
-		return event.Cursor{Epoch: state.Epoch, Seq: found.Seq + 1}, nil // the event is behind its record
-	case fault.CodeOf(err) == fault.EventTooLarge:
-		return event.Cursor{}, err
-	}
-	return event.Cursor{}, notConfirmed(err)
-}
+// Of one page that findDeleting reads.
+const (
+	pageEvents = 256
+	pageBytes  = 4 << 20
+)
 
-func notConfirmed(err error) error {
-	return fault.Wrap(fault.Unavailable, err, "the log did not confirm the event; ask again with the same requestId")
+// findDeleting looks for the event behind a position; 0 = it is not there. A page
+// may come from a replica that is behind, so the leader says where the end is.
+func (h *hooks) findDeleting(ctx context.Context, subj string, e *event.Event, from event.Cursor, epoch string) (uint64, error) {
+	after := from.Seq
+	if from.Epoch != epoch {
+		after = 0 // the log was made anew since
+	}
+	is := func(m eventlog.Message) bool {
+		found := event.Decode(m.Subject, m.Header, m.Data, event.Stored{})
+		return found.ID == e.ID && found.Source == e.Source
+	}
+	for {
+		msgs, end, err := h.events.Page(ctx, subj, after+1, pageEvents, pageBytes)
+		if err != nil {
+			return 0, err
+		}
+		for _, m := range msgs {
+			if is(m) {
+				return m.Seq, nil
+			}
+			after = m.Seq
+		}
+		if !end {
+			continue
+		}
+		m, ok, err := h.events.Next(ctx, subj, after+1)
+		if err != nil || !ok {
+			return 0, err
+		}
+		if is(m) {
+			return m.Seq, nil
+		}
+		after = m.Seq
+	}
 }
 
 // quoted is a text as JSON.

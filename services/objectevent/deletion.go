@@ -58,7 +58,8 @@ type Deletion struct {
 	Asked   time.Time `json:"asked"`
 	Until   time.Time `json:"until"`   // nobody is asked any longer; who is still at Asking then has died
 	Expires time.Time `json:"expires"` // an operation that names it must have been reported by then
-	Cursor  string    `json:"cursor"`  // of its deleting event
+	From    string    `json:"from"`    // cursor of the log when it was noted: its event comes after
+	Cursor  string    `json:"cursor"`  // of its deleting event; "" while it is not known to be stored
 
 	// Within is the deletion whose hook asks for this one, Chain the objects of
 	// that and of those before it: how a circle is seen.

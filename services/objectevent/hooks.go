@@ -72,7 +72,6 @@ type hooks struct {
 	bus      *bus.Bus
 	events   *eventlog.Reader
 	maxEvent int
-	batches  chan struct{} // open ones, see maxBatches
 
 	store     hookStore
 	deletions deletions
@@ -98,7 +97,7 @@ func newHooksWith(c HookConfig, env process.Env, resolve *net.Resolver) (*hooks,
 		return nil, err
 	}
 	h := &hooks{
-		config: c, log: env.Log, limits: env.Limits, bus: env.Bus, events: eventlog.NewReader(env.Bus.NC), maxEvent: env.MaxEventBytes, batches: make(chan struct{}, maxBatches),
+		config: c, log: env.Log, limits: env.Limits, bus: env.Bus, events: eventlog.NewReader(env.Bus.NC), maxEvent: env.MaxEventBytes,
 		store: newHookStore(env.Bus.JS), deletions: newDeletions(env.Bus.JS), targets: &targets{allowed: networks},
 	}
 	client, err := h.targets.client(c.CA, resolve)
