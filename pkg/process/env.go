@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
@@ -31,6 +32,7 @@ type Env struct {
 	Limits        *api.Limits    // of calls that do not come through API; nil = none
 	Audit         *api.AuditLog  // for refusals inside open connections
 	MaxEventBytes int            // largest data of one event
+	TokenLife     time.Duration  // the longest; revocations are kept as long
 }
 
 // Part is a service in the table of a program. If the service also is a

@@ -123,7 +123,7 @@ func (p *Process) newService(part Part) (run.Service, error) {
 	s, err := part.New(Env{
 		Name: part.Name, Version: Version(), Log: p.log.With(telemetry.KeyPart, part.Name),
 		Bus: p.bus, Registry: p.registry, Tracer: p.tracing.Tracer("belfry/" + part.Name),
-		Verifier: p.guard, Guard: p.guard, API: p.api, Mux: p.mux, Limits: p.limits, Audit: p.audit, MaxEventBytes: p.o.Config.Events.MaxBytes,
+		Verifier: p.guard, Guard: p.guard, API: p.api, Mux: p.mux, Limits: p.limits, Audit: p.audit, MaxEventBytes: p.o.Config.Events.MaxBytes, TokenLife: p.o.Config.Auth.MaxLife,
 	})
 	if err != nil {
 		return nil, err

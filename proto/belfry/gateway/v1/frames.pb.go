@@ -22,6 +22,12 @@
 //     │◀───────────────────────────────────────┤
 //     │              {"cursor":…,"event":{…}}  │  what was missed, then live
 //     │◀───────────────────────────────────────┤
+//     │           {"expiring":{"seconds":30}}  │  the token will
+//     │◀───────────────────────────────────────┤
+//     │ {"id":"2","token":{"accessToken":"…"}} │  a newer one
+//     ├───────────────────────────────────────▶│
+//     │   {"id":"2","renewed":{"seconds":…}}   │
+//     │◀───────────────────────────────────────┤
 //
 // A client ignores fields it does not know, so fields may be added within
 // belfry.v1. The server refuses them: a misspelt filter would subscribe to
@@ -66,6 +72,8 @@ type ClientFrame struct {
 	//	*ClientFrame_Unsubscribe
 	//	*ClientFrame_Resume
 	//	*ClientFrame_Ping
+	//	*ClientFrame_Token
+	//	*ClientFrame_Narrow
 	Frame         isClientFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,6 +159,24 @@ func (x *ClientFrame) GetPing() *Ping {
 	return nil
 }
 
+func (x *ClientFrame) GetToken() *Token {
+	if x != nil {
+		if x, ok := x.Frame.(*ClientFrame_Token); ok {
+			return x.Token
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetNarrow() *Narrow {
+	if x != nil {
+		if x, ok := x.Frame.(*ClientFrame_Narrow); ok {
+			return x.Narrow
+		}
+	}
+	return nil
+}
+
 type isClientFrame_Frame interface {
 	isClientFrame_Frame()
 }
@@ -171,6 +197,14 @@ type ClientFrame_Ping struct {
 	Ping *Ping `protobuf:"bytes,5,opt,name=ping,proto3,oneof"`
 }
 
+type ClientFrame_Token struct {
+	Token *Token `protobuf:"bytes,6,opt,name=token,proto3,oneof"`
+}
+
+type ClientFrame_Narrow struct {
+	Narrow *Narrow `protobuf:"bytes,20,opt,name=narrow,proto3,oneof"`
+}
+
 func (*ClientFrame_Subscribe) isClientFrame_Frame() {}
 
 func (*ClientFrame_Unsubscribe) isClientFrame_Frame() {}
@@ -178,6 +212,10 @@ func (*ClientFrame_Unsubscribe) isClientFrame_Frame() {}
 func (*ClientFrame_Resume) isClientFrame_Frame() {}
 
 func (*ClientFrame_Ping) isClientFrame_Frame() {}
+
+func (*ClientFrame_Token) isClientFrame_Frame() {}
+
+func (*ClientFrame_Narrow) isClientFrame_Frame() {}
 
 // What a server sends.
 type ServerFrame struct {
@@ -196,6 +234,10 @@ type ServerFrame struct {
 	//	*ServerFrame_Event
 	//	*ServerFrame_Pong
 	//	*ServerFrame_Error
+	//	*ServerFrame_Renewed
+	//	*ServerFrame_Expiring
+	//	*ServerFrame_Ended
+	//	*ServerFrame_Narrowed
 	Frame         isServerFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -315,6 +357,42 @@ func (x *ServerFrame) GetError() *Error {
 	return nil
 }
 
+func (x *ServerFrame) GetRenewed() *Renewed {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Renewed); ok {
+			return x.Renewed
+		}
+	}
+	return nil
+}
+
+func (x *ServerFrame) GetExpiring() *Expiring {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Expiring); ok {
+			return x.Expiring
+		}
+	}
+	return nil
+}
+
+func (x *ServerFrame) GetEnded() *Ended {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Ended); ok {
+			return x.Ended
+		}
+	}
+	return nil
+}
+
+func (x *ServerFrame) GetNarrowed() *Narrowed {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Narrowed); ok {
+			return x.Narrowed
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Frame interface {
 	isServerFrame_Frame()
 }
@@ -349,6 +427,22 @@ type ServerFrame_Error struct {
 	Error *Error `protobuf:"bytes,9,opt,name=error,proto3,oneof"`
 }
 
+type ServerFrame_Renewed struct {
+	Renewed *Renewed `protobuf:"bytes,10,opt,name=renewed,proto3,oneof"`
+}
+
+type ServerFrame_Expiring struct {
+	Expiring *Expiring `protobuf:"bytes,11,opt,name=expiring,proto3,oneof"`
+}
+
+type ServerFrame_Ended struct {
+	Ended *Ended `protobuf:"bytes,12,opt,name=ended,proto3,oneof"`
+}
+
+type ServerFrame_Narrowed struct {
+	Narrowed *Narrowed `protobuf:"bytes,20,opt,name=narrowed,proto3,oneof"`
+}
+
 func (*ServerFrame_Welcome) isServerFrame_Frame() {}
 
 func (*ServerFrame_Subscribed) isServerFrame_Frame() {}
@@ -363,6 +457,14 @@ func (*ServerFrame_Pong) isServerFrame_Frame() {}
 
 func (*ServerFrame_Error) isServerFrame_Frame() {}
 
+func (*ServerFrame_Renewed) isServerFrame_Frame() {}
+
+func (*ServerFrame_Expiring) isServerFrame_Frame() {}
+
+func (*ServerFrame_Ended) isServerFrame_Frame() {}
+
+func (*ServerFrame_Narrowed) isServerFrame_Frame() {}
+
 // Which events a connection wants. Two subscriptions are the same if their
 // fields are; topic, verb and name are compared ignoring case. An event that
 // several subscriptions match is delivered once in each form they ask for.
@@ -375,8 +477,9 @@ type Subscription struct {
 	// Absent = all verbs.
 	Verb string `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`
 	// An event under a seed's name, such as frm.objectInserted or
-	// portos.resources.changed: the event arrives as that view. Excludes topic
-	// and verb. Unknown names are refused with unknown_name.
+	// portos.resources.changed: the event arrives as that view. Also the name of a
+	// time event, such as frm.time.Noon, and "presence": who comes and goes. Excludes
+	// topic and verb. Unknown names are refused with unknown_name.
 	Name          string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -440,6 +543,109 @@ func (x *Subscription) GetName() string {
 	return ""
 }
 
+// Which real-time events a connection wants. They come without subscribing, all
+// of them until a connection says otherwise; what it does not want is not counted
+// as reached either. Replaces what was said before, in the query too.
+type Narrow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Codes, such as MAIL, compared ignoring case; none of them = all.
+	Codes []string `protobuf:"bytes,1,rep,name=codes,proto3" json:"codes,omitempty"`
+	// No real-time events at all; excludes codes.
+	None          bool `protobuf:"varint,2,opt,name=none,proto3" json:"none,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Narrow) Reset() {
+	*x = Narrow{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Narrow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Narrow) ProtoMessage() {}
+
+func (x *Narrow) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Narrow.ProtoReflect.Descriptor instead.
+func (*Narrow) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Narrow) GetCodes() []string {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
+func (x *Narrow) GetNone() bool {
+	if x != nil {
+		return x.None
+	}
+	return false
+}
+
+// The connection gets these from now on.
+type Narrowed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None = all, or none at all if it asked for that.
+	Codes         []string `protobuf:"bytes,1,rep,name=codes,proto3" json:"codes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Narrowed) Reset() {
+	*x = Narrowed{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Narrowed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Narrowed) ProtoMessage() {}
+
+func (x *Narrowed) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Narrowed.ProtoReflect.Descriptor instead.
+func (*Narrowed) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Narrowed) GetCodes() []string {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
 // Replaces all subscriptions of the connection, then sends what they missed
 // after cursor, in order, then live events, without gap or duplicate.
 type Resume struct {
@@ -454,7 +660,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[3]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +672,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[3]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +685,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{3}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Resume) GetCursor() string {
@@ -506,7 +712,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[4]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +724,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[4]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +737,203 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{4}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{6}
+}
+
+// A newer token of the same user and issuer, in place of the one the connection
+// was opened with. Answered by Renewed, or by an error that changes nothing.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token itself, without "Bearer".
+	AccessToken   string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Token) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+// The token counts from now on. What it does not grant any more has been ended
+// before this answer, one Ended frame each.
+type Renewed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Seconds until the token expires.
+	Seconds       uint32 `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Renewed) Reset() {
+	*x = Renewed{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Renewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Renewed) ProtoMessage() {}
+
+func (x *Renewed) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Renewed.ProtoReflect.Descriptor instead.
+func (*Renewed) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Renewed) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+// The token is about to expire, and the connection with it: send a newer one.
+type Expiring struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Seconds until then.
+	Seconds       uint32 `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expiring) Reset() {
+	*x = Expiring{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expiring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expiring) ProtoMessage() {}
+
+func (x *Expiring) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expiring.ProtoReflect.Descriptor instead.
+func (*Expiring) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Expiring) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+// A subscription is over, because the newer token does not grant it. The others
+// stay.
+type Ended struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it was asked for, topic and verb in lower case.
+	Subscription *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// Why: tenant_forbidden or grant_missing.
+	Error         *Error `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ended) Reset() {
+	*x = Ended{}
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ended) ProtoMessage() {}
+
+func (x *Ended) ProtoReflect() protoreflect.Message {
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ended.ProtoReflect.Descriptor instead.
+func (*Ended) Descriptor() ([]byte, []int) {
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Ended) GetSubscription() *Subscription {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *Ended) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
 }
 
 // The first frame of every connection.
@@ -551,7 +953,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[5]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +965,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[5]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +978,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{5}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Welcome) GetConnection() string {
@@ -611,6 +1013,7 @@ func (x *Welcome) GetMaxFrameBytes() uint32 {
 type Subscribed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The log's position when it became live: every later event is delivered.
+	// Absent for events that are not in the log: time events and presence.
 	Cursor        string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -618,7 +1021,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[6]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +1033,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[6]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +1046,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{6}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Subscribed) GetCursor() string {
@@ -662,7 +1065,7 @@ type Unsubscribed struct {
 
 func (x *Unsubscribed) Reset() {
 	*x = Unsubscribed{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[7]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +1077,7 @@ func (x *Unsubscribed) String() string {
 func (*Unsubscribed) ProtoMessage() {}
 
 func (x *Unsubscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[7]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +1090,7 @@ func (x *Unsubscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsubscribed.ProtoReflect.Descriptor instead.
 func (*Unsubscribed) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{7}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{13}
 }
 
 // The cursor is still in the log; what follows it comes next. A cursor whose
@@ -703,7 +1106,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[8]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +1118,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[8]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +1131,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{8}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Resumed) GetCursor() string {
@@ -747,7 +1150,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[9]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +1162,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[9]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +1175,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{9}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{15}
 }
 
 // Something went wrong. The connection stays open unless a close follows,
@@ -791,7 +1194,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[10]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +1206,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[10]
+	mi := &file_belfry_gateway_v1_frames_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1219,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{10}
+	return file_belfry_gateway_v1_frames_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Error) GetCode() string {
@@ -844,14 +1247,16 @@ var File_belfry_gateway_v1_frames_proto protoreflect.FileDescriptor
 
 const file_belfry_gateway_v1_frames_proto_rawDesc = "" +
 	"\n" +
-	"\x1ebelfry/gateway/v1/frames.proto\x12\x11belfry.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x90\x02\n" +
+	"\x1ebelfry/gateway/v1/frames.proto\x12\x11belfry.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xf7\x02\n" +
 	"\vClientFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12?\n" +
 	"\tsubscribe\x18\x02 \x01(\v2\x1f.belfry.gateway.v1.SubscriptionH\x00R\tsubscribe\x12C\n" +
 	"\vunsubscribe\x18\x03 \x01(\v2\x1f.belfry.gateway.v1.SubscriptionH\x00R\vunsubscribe\x123\n" +
 	"\x06resume\x18\x04 \x01(\v2\x19.belfry.gateway.v1.ResumeH\x00R\x06resume\x12-\n" +
-	"\x04ping\x18\x05 \x01(\v2\x17.belfry.gateway.v1.PingH\x00R\x04pingB\a\n" +
-	"\x05frame\"\xc8\x03\n" +
+	"\x04ping\x18\x05 \x01(\v2\x17.belfry.gateway.v1.PingH\x00R\x04ping\x120\n" +
+	"\x05token\x18\x06 \x01(\v2\x18.belfry.gateway.v1.TokenH\x00R\x05token\x123\n" +
+	"\x06narrow\x18\x14 \x01(\v2\x19.belfry.gateway.v1.NarrowH\x00R\x06narrowB\a\n" +
+	"\x05frame\"\xa8\x05\n" +
 	"\vServerFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x126\n" +
@@ -863,17 +1268,36 @@ const file_belfry_gateway_v1_frames_proto_rawDesc = "" +
 	"\aresumed\x18\x06 \x01(\v2\x1a.belfry.gateway.v1.ResumedH\x00R\aresumed\x12/\n" +
 	"\x05event\x18\a \x01(\v2\x17.google.protobuf.StructH\x00R\x05event\x12-\n" +
 	"\x04pong\x18\b \x01(\v2\x17.belfry.gateway.v1.PongH\x00R\x04pong\x120\n" +
-	"\x05error\x18\t \x01(\v2\x18.belfry.gateway.v1.ErrorH\x00R\x05errorB\a\n" +
+	"\x05error\x18\t \x01(\v2\x18.belfry.gateway.v1.ErrorH\x00R\x05error\x126\n" +
+	"\arenewed\x18\n" +
+	" \x01(\v2\x1a.belfry.gateway.v1.RenewedH\x00R\arenewed\x129\n" +
+	"\bexpiring\x18\v \x01(\v2\x1b.belfry.gateway.v1.ExpiringH\x00R\bexpiring\x120\n" +
+	"\x05ended\x18\f \x01(\v2\x18.belfry.gateway.v1.EndedH\x00R\x05ended\x129\n" +
+	"\bnarrowed\x18\x14 \x01(\v2\x1b.belfry.gateway.v1.NarrowedH\x00R\bnarrowedB\a\n" +
 	"\x05frame\"d\n" +
 	"\fSubscription\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x12\n" +
 	"\x04verb\x18\x03 \x01(\tR\x04verb\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"g\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"2\n" +
+	"\x06Narrow\x12\x14\n" +
+	"\x05codes\x18\x01 \x03(\tR\x05codes\x12\x12\n" +
+	"\x04none\x18\x02 \x01(\bR\x04none\" \n" +
+	"\bNarrowed\x12\x14\n" +
+	"\x05codes\x18\x01 \x03(\tR\x05codes\"g\n" +
 	"\x06Resume\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12E\n" +
 	"\rsubscriptions\x18\x02 \x03(\v2\x1f.belfry.gateway.v1.SubscriptionR\rsubscriptions\"\x06\n" +
-	"\x04Ping\"\x8a\x01\n" +
+	"\x04Ping\"*\n" +
+	"\x05Token\x12!\n" +
+	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\"#\n" +
+	"\aRenewed\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\rR\aseconds\"$\n" +
+	"\bExpiring\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\rR\aseconds\"|\n" +
+	"\x05Ended\x12C\n" +
+	"\fsubscription\x18\x01 \x01(\v2\x1f.belfry.gateway.v1.SubscriptionR\fsubscription\x12.\n" +
+	"\x05error\x18\x02 \x01(\v2\x18.belfry.gateway.v1.ErrorR\x05error\"\x8a\x01\n" +
 	"\aWelcome\x12\x1e\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tR\n" +
@@ -908,41 +1332,55 @@ func file_belfry_gateway_v1_frames_proto_rawDescGZIP() []byte {
 	return file_belfry_gateway_v1_frames_proto_rawDescData
 }
 
-var file_belfry_gateway_v1_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_belfry_gateway_v1_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_belfry_gateway_v1_frames_proto_goTypes = []any{
 	(*ClientFrame)(nil),     // 0: belfry.gateway.v1.ClientFrame
 	(*ServerFrame)(nil),     // 1: belfry.gateway.v1.ServerFrame
 	(*Subscription)(nil),    // 2: belfry.gateway.v1.Subscription
-	(*Resume)(nil),          // 3: belfry.gateway.v1.Resume
-	(*Ping)(nil),            // 4: belfry.gateway.v1.Ping
-	(*Welcome)(nil),         // 5: belfry.gateway.v1.Welcome
-	(*Subscribed)(nil),      // 6: belfry.gateway.v1.Subscribed
-	(*Unsubscribed)(nil),    // 7: belfry.gateway.v1.Unsubscribed
-	(*Resumed)(nil),         // 8: belfry.gateway.v1.Resumed
-	(*Pong)(nil),            // 9: belfry.gateway.v1.Pong
-	(*Error)(nil),           // 10: belfry.gateway.v1.Error
-	nil,                     // 11: belfry.gateway.v1.Error.DetailsEntry
-	(*structpb.Struct)(nil), // 12: google.protobuf.Struct
+	(*Narrow)(nil),          // 3: belfry.gateway.v1.Narrow
+	(*Narrowed)(nil),        // 4: belfry.gateway.v1.Narrowed
+	(*Resume)(nil),          // 5: belfry.gateway.v1.Resume
+	(*Ping)(nil),            // 6: belfry.gateway.v1.Ping
+	(*Token)(nil),           // 7: belfry.gateway.v1.Token
+	(*Renewed)(nil),         // 8: belfry.gateway.v1.Renewed
+	(*Expiring)(nil),        // 9: belfry.gateway.v1.Expiring
+	(*Ended)(nil),           // 10: belfry.gateway.v1.Ended
+	(*Welcome)(nil),         // 11: belfry.gateway.v1.Welcome
+	(*Subscribed)(nil),      // 12: belfry.gateway.v1.Subscribed
+	(*Unsubscribed)(nil),    // 13: belfry.gateway.v1.Unsubscribed
+	(*Resumed)(nil),         // 14: belfry.gateway.v1.Resumed
+	(*Pong)(nil),            // 15: belfry.gateway.v1.Pong
+	(*Error)(nil),           // 16: belfry.gateway.v1.Error
+	nil,                     // 17: belfry.gateway.v1.Error.DetailsEntry
+	(*structpb.Struct)(nil), // 18: google.protobuf.Struct
 }
 var file_belfry_gateway_v1_frames_proto_depIdxs = []int32{
 	2,  // 0: belfry.gateway.v1.ClientFrame.subscribe:type_name -> belfry.gateway.v1.Subscription
 	2,  // 1: belfry.gateway.v1.ClientFrame.unsubscribe:type_name -> belfry.gateway.v1.Subscription
-	3,  // 2: belfry.gateway.v1.ClientFrame.resume:type_name -> belfry.gateway.v1.Resume
-	4,  // 3: belfry.gateway.v1.ClientFrame.ping:type_name -> belfry.gateway.v1.Ping
-	5,  // 4: belfry.gateway.v1.ServerFrame.welcome:type_name -> belfry.gateway.v1.Welcome
-	6,  // 5: belfry.gateway.v1.ServerFrame.subscribed:type_name -> belfry.gateway.v1.Subscribed
-	7,  // 6: belfry.gateway.v1.ServerFrame.unsubscribed:type_name -> belfry.gateway.v1.Unsubscribed
-	8,  // 7: belfry.gateway.v1.ServerFrame.resumed:type_name -> belfry.gateway.v1.Resumed
-	12, // 8: belfry.gateway.v1.ServerFrame.event:type_name -> google.protobuf.Struct
-	9,  // 9: belfry.gateway.v1.ServerFrame.pong:type_name -> belfry.gateway.v1.Pong
-	10, // 10: belfry.gateway.v1.ServerFrame.error:type_name -> belfry.gateway.v1.Error
-	2,  // 11: belfry.gateway.v1.Resume.subscriptions:type_name -> belfry.gateway.v1.Subscription
-	11, // 12: belfry.gateway.v1.Error.details:type_name -> belfry.gateway.v1.Error.DetailsEntry
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	5,  // 2: belfry.gateway.v1.ClientFrame.resume:type_name -> belfry.gateway.v1.Resume
+	6,  // 3: belfry.gateway.v1.ClientFrame.ping:type_name -> belfry.gateway.v1.Ping
+	7,  // 4: belfry.gateway.v1.ClientFrame.token:type_name -> belfry.gateway.v1.Token
+	3,  // 5: belfry.gateway.v1.ClientFrame.narrow:type_name -> belfry.gateway.v1.Narrow
+	11, // 6: belfry.gateway.v1.ServerFrame.welcome:type_name -> belfry.gateway.v1.Welcome
+	12, // 7: belfry.gateway.v1.ServerFrame.subscribed:type_name -> belfry.gateway.v1.Subscribed
+	13, // 8: belfry.gateway.v1.ServerFrame.unsubscribed:type_name -> belfry.gateway.v1.Unsubscribed
+	14, // 9: belfry.gateway.v1.ServerFrame.resumed:type_name -> belfry.gateway.v1.Resumed
+	18, // 10: belfry.gateway.v1.ServerFrame.event:type_name -> google.protobuf.Struct
+	15, // 11: belfry.gateway.v1.ServerFrame.pong:type_name -> belfry.gateway.v1.Pong
+	16, // 12: belfry.gateway.v1.ServerFrame.error:type_name -> belfry.gateway.v1.Error
+	8,  // 13: belfry.gateway.v1.ServerFrame.renewed:type_name -> belfry.gateway.v1.Renewed
+	9,  // 14: belfry.gateway.v1.ServerFrame.expiring:type_name -> belfry.gateway.v1.Expiring
+	10, // 15: belfry.gateway.v1.ServerFrame.ended:type_name -> belfry.gateway.v1.Ended
+	4,  // 16: belfry.gateway.v1.ServerFrame.narrowed:type_name -> belfry.gateway.v1.Narrowed
+	2,  // 17: belfry.gateway.v1.Resume.subscriptions:type_name -> belfry.gateway.v1.Subscription
+	2,  // 18: belfry.gateway.v1.Ended.subscription:type_name -> belfry.gateway.v1.Subscription
+	16, // 19: belfry.gateway.v1.Ended.error:type_name -> belfry.gateway.v1.Error
+	17, // 20: belfry.gateway.v1.Error.details:type_name -> belfry.gateway.v1.Error.DetailsEntry
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_belfry_gateway_v1_frames_proto_init() }
@@ -955,6 +1393,8 @@ func file_belfry_gateway_v1_frames_proto_init() {
 		(*ClientFrame_Unsubscribe)(nil),
 		(*ClientFrame_Resume)(nil),
 		(*ClientFrame_Ping)(nil),
+		(*ClientFrame_Token)(nil),
+		(*ClientFrame_Narrow)(nil),
 	}
 	file_belfry_gateway_v1_frames_proto_msgTypes[1].OneofWrappers = []any{
 		(*ServerFrame_Welcome)(nil),
@@ -964,6 +1404,10 @@ func file_belfry_gateway_v1_frames_proto_init() {
 		(*ServerFrame_Event)(nil),
 		(*ServerFrame_Pong)(nil),
 		(*ServerFrame_Error)(nil),
+		(*ServerFrame_Renewed)(nil),
+		(*ServerFrame_Expiring)(nil),
+		(*ServerFrame_Ended)(nil),
+		(*ServerFrame_Narrowed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -971,7 +1415,7 @@ func file_belfry_gateway_v1_frames_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belfry_gateway_v1_frames_proto_rawDesc), len(file_belfry_gateway_v1_frames_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
