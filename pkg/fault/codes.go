@@ -59,6 +59,8 @@ const (
 
 	DeletionUnknown Code = "deletion_unknown" // no BeforeDelete has given this deletion id
 
+	ScheduleUnknown Code = "schedule_unknown" // the tenant has no such schedule, or the caller may not see it
+
 	NobodyThere Code = "nobody_there" // nobody it is for has a window open that wants it
 
 	// conflict: the state of the world does not allow it now.
@@ -66,6 +68,8 @@ const (
 	DataDirInUse      Code = "data_dir_in_use"     // another process holds the data directory
 	DataDirUnwritable Code = "data_dir_unwritable" // the data directory cannot be written
 	PortInUse         Code = "port_in_use"         // another process listens there
+
+	ScheduleExists Code = "schedule_exists" // another schedule of the tenant has the id
 
 	ConnectionInUse Code = "connection_in_use" // the id of the hub was used for a connection already
 
@@ -88,6 +92,7 @@ const (
 	SlowConsumer         Code = "slow_consumer"          // the client reads slower than its events come
 	TooManySubscriptions Code = "too_many_subscriptions" // above the limit of one connection, or of one subscriber
 	TooManyConnections   Code = "too_many_connections"   // above the limit of this user, or of this tenant
+	TooManySchedules     Code = "too_many_schedules"     // above the limit of one tenant
 	TooManyHooks         Code = "too_many_hooks"         // above the limit of one tenant
 	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
 	TooManyLocks         Code = "too_many_locks"         // above the limit of one subscriber; confirm or release some
@@ -161,6 +166,8 @@ var table = map[Code]row{
 	ConnectionUnknown:   {Missing, 0, 4554},
 	ConnectionElsewhere: {Missing, 0, 4559},
 
+	ScheduleUnknown: {Missing, 0, 4549},
+
 	NobodyThere: {Missing, 0, 4553},
 
 	SubscriberUnknown:   {Missing, 0, 4555},
@@ -174,6 +181,8 @@ var table = map[Code]row{
 	DataDirInUse:      {Conflicting, 0, 4561},
 	DataDirUnwritable: {Conflicting, 0, 4562},
 	PortInUse:         {Conflicting, 0, 4563},
+
+	ScheduleExists: {Conflicting, 0, 4576},
 
 	ConnectionInUse: {Conflicting, 0, 4574},
 
@@ -196,6 +205,7 @@ var table = map[Code]row{
 	RateLimited:          {Exhausted, 0, 4581},
 	TooManyLocks:         {Exhausted, 0, 4585},
 	BacklogFull:          {Exhausted, 0, 4586},
+	TooManySchedules:     {Exhausted, 0, 4587},
 	TooManyHooks:         {Exhausted, 0, 4582},
 	SlowConsumer:         {Exhausted, 0, 4000},
 
