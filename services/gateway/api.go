@@ -28,13 +28,22 @@ var _ gatewayv1connect.GatewayServiceHandler = (*Service)(nil)
 func (s *Service) mountAPI(m *api.Mux) error {
 	return m.Mount(api.Service{
 		Contract: gatewayv1.File_belfry_gateway_v1_gateway_proto.Services().ByName("GatewayService"),
-		Methods:  []api.Method{api.Unary("Publish", s.Publish), api.Unary("ReadEvents", s.ReadEvents)},
+		Methods: []api.Method{
+			api.Unary("Publish", s.Publish), api.Unary("ReadEvents", s.ReadEvents),
+			api.Unary("Disconnect", s.Disconnect), api.Unary("Revoke", s.Revoke),
+			api.Unary("Notify", s.Notify), api.Unary("GetPresence", s.GetPresence), api.Unary("ListPresence", s.ListPresence),
+		},
 		Routes: []api.Route{
 			{
 				Pattern: "POST /v1/events", Method: "Publish", Serve: s.postEvents, MaxBytes: s.maxBody, Takes: modes,
 				About: "A batch is answered so, one event by its Receipt alone.",
 			},
 			{Pattern: "GET /v1/events", Method: "ReadEvents"},
+			{Pattern: "POST /v1/disconnect", Method: "Disconnect"},
+			{Pattern: "POST /v1/revoke", Method: "Revoke"},
+			{Pattern: "POST /v1/realtime", Method: "Notify"},
+			{Pattern: "GET /v1/presence", Method: "ListPresence"},
+			{Pattern: "GET /v1/presence/{user}", Method: "GetPresence"},
 		},
 		Wrap: s.origin,
 	})

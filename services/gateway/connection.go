@@ -31,12 +31,11 @@ type sink interface {
 type connection struct {
 	id        string
 	proto     protocol
-	principal *auth.Principal
+	principal *auth.Principal // changed by renew, in the reading goroutine and under the hub's lock and mu
 	out       sink
 	limit     int // bytes the queue may hold
 	stats     *metrics
 	trace     trace.Tracer
-	expires   int64        // unix seconds at which its token has had its time
 	alive     atomic.Int64 // unix seconds of the last sign of life; websockets only
 
 	mu        sync.Mutex
@@ -58,7 +57,11 @@ type connection struct {
 	subs  map[filter][]*subscription
 	pass  uint64
 	forms forms
-	slot  int // place on the ping wheel
+
+	// The wheel's, under its lock.
+	slot    int
+	expires int64 // unix seconds at which its token has had its time
+	warned  bool  // that it soon will have
 }
 
 // deliver takes one live item, from the hub. It never blocks. A real-time item

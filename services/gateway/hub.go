@@ -224,13 +224,16 @@ func (h *hub) hold(c *connection, after uint64) (from uint64) {
 }
 
 func (h *hub) insert(c *connection, f filter, keys []key, from uint64) {
-	subs := make([]*subscription, len(keys))
-	for i, k := range keys {
-		s := &subscription{conn: c, key: k, at: len(h.index[k]), from: from}
-		h.index[k] = append(h.index[k], s)
-		subs[i] = s
+	c.subs[f] = make([]*subscription, 0, len(keys))
+	for _, k := range keys {
+		h.add(c, f, k, from)
 	}
-	c.subs[f] = subs
+}
+
+func (h *hub) add(c *connection, f filter, k key, from uint64) {
+	s := &subscription{conn: c, key: k, at: len(h.index[k]), from: from}
+	h.index[k] = append(h.index[k], s)
+	c.subs[f] = append(c.subs[f], s)
 }
 
 // unsubscribe removes exactly this filter; the answer is as of leave. A filter

@@ -75,7 +75,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	}
 	o := Options{Config: Default(), Env: process.Env{
 		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Tracer: noop.NewTracerProvider().Tracer(""),
-		Guard: auth.NewGuard(auth.GuardOptions{Tokens: tokens}), Mux: http.NewServeMux(), MaxEventBytes: 1 << 20,
+		Guard: auth.NewGuard(auth.GuardOptions{Tokens: tokens}), Mux: http.NewServeMux(), MaxEventBytes: 1 << 20, TokenLife: time.Hour,
 	}}
 	var servers []bustest.Option
 	for _, f := range options {
@@ -185,7 +185,13 @@ type frame struct {
 	Resumed    *struct{ Cursor string }
 	Unsubbed   *struct{} `json:"unsubscribed"`
 	Pong       *struct{}
-	Event      *struct {
+	Renewed    *struct{ Seconds int }
+	Expiring   *struct{ Seconds int }
+	Ended      *struct {
+		Subscription struct{ Tenant, Topic string }
+		Error        struct{ Code string }
+	}
+	Event *struct {
 		ID, Type, Subject, Topic, Verb, Tenant, Malformed string
 		Data                                              json.RawMessage
 	}

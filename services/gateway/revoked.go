@@ -14,7 +14,7 @@ func (s *Service) closeRevoked(ctx context.Context) {
 	for {
 		changed := s.guard.Changed() // before looking, so that nothing falls between
 		for _, c := range s.hub.all() {
-			if !c.isClosing() && s.guard.Revoked(c.principal) != nil {
+			if !c.isClosing() && s.guard.Revoked(c.who()) != nil {
 				c.shut(fault.TokenRevoked)
 				s.record(ctx, c, api.Entry{What: "connection", Code: fault.TokenRevoked})
 			}

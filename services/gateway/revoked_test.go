@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
@@ -19,18 +20,7 @@ import (
 // code that says so; nobody else does.
 func TestGW5RevokedWhileOpen(t *testing.T) {
 	t.Parallel()
-	store := bustest.Start(t).Bus().JS
-	revocations := auth.NewRevocations(store, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- revocations.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	<-revocations.Ready()
+	store, revocations := revocations(t)
 	tokens, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}})
 	if err != nil {
 		t.Fatal(err)
@@ -92,4 +82,22 @@ func TestGW5RevokedWhileOpen(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
+}
+
+// revocations are followed in a store of their own.
+func revocations(t *testing.T) (jetstream.JetStream, *auth.Revocations) {
+	t.Helper()
+	store := bustest.Start(t).Bus().JS
+	r := auth.NewRevocations(store, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	<-r.Ready()
+	return store, r
 }

@@ -32,15 +32,17 @@ type Options struct {
 
 // Service is the gateway. New wires it and mounts its routes; Run serves.
 type Service struct {
-	config   Config
-	out      *slog.Logger
-	js       jetstream.JetStream
-	guard    *auth.Guard
-	limits   *api.Limits
-	audit    *api.AuditLog
-	trace    trace.Tracer
-	stats    *metrics
-	maxEvent int
+	config    Config
+	out       *slog.Logger
+	js        jetstream.JetStream
+	guard     *auth.Guard
+	limits    *api.Limits
+	audit     *api.AuditLog
+	trace     trace.Tracer
+	stats     *metrics
+	maxEvent  int
+	nc        *nats.Conn
+	tokenLife time.Duration // the longest
 
 	hub   *hub
 	log   *logReads
@@ -61,7 +63,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
-		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes,
+		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes, nc: o.Env.Bus.NC, tokenLife: o.Env.TokenLife,
 		hub: newHub(o.Config), wheel: newWheel(o.Config.PingEvery),
 		ready: make(chan struct{}),
 	}
@@ -89,6 +91,12 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	s.feed.epoch.Store(&state.Epoch)
+
+	stopFarewells, err := s.sayFarewells()
+	if err != nil {
+		return err
+	}
+	defer stopFarewells()
 
 	// The feed outlives ctx: what is under way still reaches those who are told
 	// goodbye.

@@ -122,10 +122,12 @@ func (n *session) frame(line []byte) {
 		reply, err = n.unsubscribe(body.Unsubscribe)
 	case *gatewayv1.ClientFrame_Resume:
 		err = n.resume(f.GetId(), body.Resume)
+	case *gatewayv1.ClientFrame_Token:
+		reply, err = n.renew(body.Token)
 	case *gatewayv1.ClientFrame_Ping:
 		reply = &gatewayv1.ServerFrame{Frame: &gatewayv1.ServerFrame_Pong{Pong: &gatewayv1.Pong{}}}
 	default:
-		err = fault.New(fault.InvalidFrame, "a frame needs one of subscribe, unsubscribe, resume, ping")
+		err = fault.New(fault.InvalidFrame, "a frame needs one of subscribe, unsubscribe, resume, ping, token")
 	}
 	switch {
 	case err != nil:

@@ -219,5 +219,5 @@ func (s *Service) record(ctx context.Context, c *connection, entry api.Entry) {
 	if out, ok := c.out.(*webSocketSink); ok {
 		entry = entry.From(out.socket.RemoteAddr())
 	}
-	s.audit.Record(ctx, entry.Of(c.principal))
+	s.audit.Record(ctx, entry.Of(c.who()))
 }

@@ -50,18 +50,30 @@ func (w *wheel) at(tick int) []*connection {
 	return list
 }
 
-// expired lists the connections whose token has had its time.
-func (w *wheel) expired(now int64) (list []*connection) {
+// expired lists the connections whose token has had its time, and those that are to
+// be told that it soon will have, once each.
+func (w *wheel) expired(now, soon int64) (over, warn []*connection) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, slot := range w.slots {
 		for c := range slot {
-			if now >= c.expires {
-				list = append(list, c)
+			switch {
+			case now >= c.expires:
+				over = append(over, c)
+			case soon >= c.expires && !c.warned:
+				c.warned = true
+				warn = append(warn, c)
 			}
 		}
 	}
-	return list
+	return over, warn
+}
+
+// renew gives a connection more time.
+func (w *wheel) renew(c *connection, expires int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.expires, c.warned = expires, false
 }
 
 // turnWheel is the wheel's goroutine.
@@ -71,8 +83,14 @@ func (s *Service) turnWheel(ctx context.Context) {
 	for n := 0; ; n++ {
 		select {
 		case now := <-tick.C:
-			for _, c := range s.wheel.expired(now.Unix()) {
+			over, warn := s.wheel.expired(now.Unix(), now.Add(s.config.ExpiryWarning).Unix())
+			for _, c := range over {
 				c.shut(fault.TokenExpired)
+			}
+			for _, c := range warn {
+				if it := expiring(c.proto, time.Unix(c.expires, 0).Sub(now)); it != nil {
+					c.answer(it)
+				}
 			}
 			for _, c := range s.wheel.at(n) {
 				s.visit(c, now)
