@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,8 @@ type node struct {
 	TLSCert string   `config:"cluster.tls_cert" usage:"PEM file of this node's certificate for the other nodes"`
 	TLSKey  string   `config:"cluster.tls_key" usage:"PEM file of its key"`
 	TLSCA   string   `config:"cluster.tls_ca" usage:"PEM file of the authorities that the nodes' certificates are of"`
+
+	LameDuck time.Duration `config:"cluster.lame_duck" usage:"how long a node that stops takes to send its clients to the others; 0s = at once"`
 }
 
 func newNATS(std stdio) *cobra.Command {
@@ -79,7 +82,7 @@ func (n *node) run(ctx context.Context, c process.Config, log *slog.Logger, std 
 			return api.NewServer(api.ServerOptions{Key: "admin.addr", Addr: c.Admin, TLS: tls, Log: log, Handler: api.Routes(handler)}), nil
 		}})
 	}
-	parts = append(parts, run.Part{Name: "nats"}.Open(func(ctx context.Context) (func(context.Context) error, error) {
+	parts = append(parts, run.Part{Name: "nats", StopWithin: n.LameDuck + run.StopWithin}.Open(func(ctx context.Context) (func(context.Context) error, error) {
 		server, err := embed.Start(ctx, o)
 		if err != nil {
 			return nil, err
@@ -98,7 +101,7 @@ func (n *node) options(c process.Config, log *slog.Logger) (embed.Options, error
 	if err != nil {
 		return o, err
 	}
-	o.ServerName = n.Name
+	o.ServerName, o.LameDuck = n.Name, n.LameDuck
 	if o.ServicePassword, err = c.NATS.ServicePassword(); err != nil || n.Cluster == "" {
 		return o, err
 	}

@@ -33,6 +33,11 @@ type Options struct {
 	MaxEventBytes   int    // largest data of one event; default 1 MiB
 	SyncAlways      bool   // fsync before every acknowledgement, not every two minutes
 
+	// LameDuck is how long Stop takes to send clients away, a few at a time, to the
+	// other nodes of a cluster, after it has handed its streams over. Default 0: all
+	// at once.
+	LameDuck time.Duration
+
 	Log *slog.Logger // default: discards
 }
 
@@ -52,6 +57,7 @@ type Server struct {
 	lock     *flock.Flock
 	log      *serverLog
 	password string
+	lameDuck bool
 }
 
 // readyTimeout bounds the wait for the listener after JetStream has recovered.
@@ -75,7 +81,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, log: &serverLog{log: o.Log}}
+	s := &Server{lock: lock, log: &serverLog{log: o.Log}, lameDuck: o.LameDuck > 0}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -128,6 +134,9 @@ func (s *Server) ready() bool {
 func (s *Server) Stop(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
+		if s.lameDuck {
+			s.ns.LameDuckShutdown()
+		}
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
 		done <- s.lock.Unlock()

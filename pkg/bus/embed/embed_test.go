@@ -97,6 +97,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"half of TLS":   {DataDir: dir, TLS: certs.Files{Cert: "x"}},
 		"no such files": {DataDir: dir, Port: -1, TLS: certs.Files{Cert: "/none", Key: "/none"}},
 		"size":          {DataDir: dir, MaxEventBytes: 1 << 30},
+		"lame duck":     {DataDir: dir, LameDuck: -1},
 		"no name":       {DataDir: dir, ServicePassword: "x", Cluster: embed.Cluster{Name: "c"}},
 		"no password":   {DataDir: dir, ServerName: "a", Cluster: embed.Cluster{Name: "c"}},
 		"password":      {DataDir: dir, ServicePassword: "two words"},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -29,6 +30,8 @@ const (
 
 	// maxEventBytes keeps a message far below the server's buffer per client.
 	maxEventBytes = 8 << 20
+
+	maxLameDuck = time.Hour
 )
 
 func (o Options) withDefaults() Options {
@@ -62,6 +65,8 @@ func (o Options) validate() error {
 		return invalid("data_dir", "must not be empty")
 	case o.MaxEventBytes < 0 || o.MaxEventBytes > maxEventBytes:
 		return invalid("max_event_bytes", "%d is not between 1 and %d", o.MaxEventBytes, maxEventBytes)
+	case o.LameDuck < 0 || o.LameDuck > maxLameDuck:
+		return invalid("cluster.lame_duck", "%s is not between 0s and %s", o.LameDuck, maxLameDuck)
 	case strings.ContainsFunc(o.ServicePassword, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return invalid("service_password", "must be printable ASCII without spaces")
 	case o.Cluster.Name == "":
@@ -118,6 +123,10 @@ func (o Options) serverOptions(password string) (*server.Options, error) {
 		// Streams name their own limit; this one is for buckets and others
 		// that cannot, which would otherwise stop at 1,000.
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: topology.DefaultMaxConsumers},
+	}
+	if o.LameDuck > 0 {
+		// Clients are told first, and have this long to leave by themselves.
+		options.LameDuckDuration, options.LameDuckGracePeriod = o.LameDuck, o.LameDuck/4
 	}
 	// Nobody needs the password of app: it is whoever gives none.
 	text, err := Accounts([]User{
