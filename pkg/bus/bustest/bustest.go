@@ -84,6 +84,18 @@ func (s *Server) URL() string { return s.node.Load().ClientURL() }
 // ServiceURL is URL with the credentials of the service user.
 func (s *Server) ServiceURL() string { return withUser(s.URL(), s.node.Load().ServicePassword()) }
 
+// Connect is one more service connection, as another process has it, closed when
+// the test ends.
+func (s *Server) Connect() *bus.Bus {
+	s.t.Helper()
+	b := s.set.connect(s.t, bus.Options{
+		Config:    bus.Config{User: embed.ServiceUser, Password: s.node.Load().ServicePassword()},
+		InProcess: s,
+	})
+	s.t.Cleanup(func() { closeBus(s.t, b) })
+	return b
+}
+
 // Bus is a service connection, closed when the test ends.
 func (s *Server) Bus() *bus.Bus { return s.service }
 

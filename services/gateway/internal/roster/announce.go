@@ -140,9 +140,9 @@ func (r *Roster) send(c change) error {
 	}
 	e := event.Event{
 		ID:     subj + "@" + strconv.FormatInt(c.since.UnixMilli(), 10) + "/" + what, // the same, whoever announces it
-		Source: Source, Type: kind, Tenant: c.Tenant, Subject: c.User, Time: c.at.UTC(), Data: data,
+		Source: Source, Type: kind, Tenant: c.Tenant, Subject: c.User, Time: c.at.UTC(),
+		Data: data, DataContentType: "application/json",
 	}
-	e.Complete(c.at)
 	m, err := e.UnstoredMsg(subj)
 	if err != nil { // a name that no attribute can have; the subject and the data have it
 		e.Subject = ""

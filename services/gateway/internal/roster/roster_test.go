@@ -277,10 +277,6 @@ func TestRT7WhoIsOnlineIsListedByName(t *testing.T) {
 // onItsOwn is a gateway with a connection of its own, which can be cut.
 func (s *site) onItsOwn(id string) *gateway {
 	s.t.Helper()
-	nc, err := nats.Connect(s.server.ServiceURL(), nats.InProcessServer(s.server))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
+	nc := s.server.Connect().NC
 	return s.on(nc, id)
 }
