@@ -63,11 +63,11 @@ func (e every) between(after, upto time.Time) uint64 {
 // 2199 are 230, and a Duration holds 292.
 func (e every) upto(t time.Time) time.Time {
 	d := t.Sub(e.anchor)
-	k := d / e.interval
-	if d%e.interval < 0 {
-		k--
+	over := d % e.interval
+	if over < 0 {
+		over += e.interval
 	}
-	return e.anchor.Add(k * e.interval)
+	return e.anchor.Add(d - over)
 }
 
 // stretch is a stretch of instants with one local date and one offset: a date

@@ -3,11 +3,9 @@ package calendar
 import (
 	"strings"
 	"time"
-
-	"github.com/belfry-events/belfry/pkg/fault"
 )
 
-// Exclusion is a set of local dates on which a rule does not fire: a weekday, a
+// Exclusion is a set of local dates on which a rule does not fire: weekdays, a
 // date, or a range of dates with both ends. A wall-clock fire belongs to the
 // date of its reading, any other to the local date of its instant.
 type Exclusion struct {
@@ -28,16 +26,15 @@ func (x exclusions) contain(day int64) bool {
 	return false
 }
 
-// ParseExclusion reads one exclusion: "saturday" or "sat", "2026-12-24", or
-// "2026-12-24/2027-01-01" with both ends. Case does not matter.
+// ParseExclusion reads one exclusion: a date ("2026-12-24"), dates with both
+// ends ("2026-12-24..2027-01-01"), or weekdays ("saturday", "sat,sun",
+// "fri-mon"). Case does not matter.
 func ParseExclusion(text string) (Exclusion, error) {
 	word := strings.ToLower(strings.TrimSpace(text))
-	for d := time.Sunday; d <= time.Saturday; d++ {
-		if name := strings.ToLower(d.String()); word == name || word == name[:3] {
-			return Exclusion{weekdays: 1 << d}, nil
-		}
+	if word == "" || word[0] < '0' || word[0] > '9' {
+		return weekdays(text, word)
 	}
-	from, to, ranged := strings.Cut(word, "/")
+	from, to, ranged := strings.Cut(word, "..")
 	if !ranged {
 		to = from
 	}
@@ -50,12 +47,42 @@ func ParseExclusion(text string) (Exclusion, error) {
 		return Exclusion{}, notExcludable(text)
 	}
 	if last.Before(first) {
-		return Exclusion{}, fault.Field(fault.InvalidSchedule, "exclude", "%q ends before it begins", text)
+		return Exclusion{}, refuse("exclude", "%q ends before it begins", text)
 	}
 	return Exclusion{first: date(first.Unix()), last: date(last.Unix())}, nil
 }
 
+// weekdays reads a list of days and ranges of days; a range may pass Saturday.
+func weekdays(text, list string) (x Exclusion, err error) {
+	for term := range strings.SplitSeq(list, ",") {
+		from, to, ranged := strings.Cut(term, "-")
+		if !ranged {
+			to = from
+		}
+		first, known := dayNamed(from)
+		last, alsoKnown := dayNamed(to)
+		if !known || !alsoKnown {
+			return Exclusion{}, notExcludable(text)
+		}
+		x.weekdays |= 1 << last
+		for d := first; d != last; d = (d + 1) % 7 {
+			x.weekdays |= 1 << d
+		}
+	}
+	return x, nil
+}
+
+func dayNamed(text string) (time.Weekday, bool) {
+	text = strings.TrimSpace(text)
+	for d := time.Sunday; d <= time.Saturday; d++ {
+		if name := strings.ToLower(d.String()); text == name || text == name[:3] {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
 func notExcludable(text string) error {
-	return fault.Field(fault.InvalidSchedule, "exclude",
-		"%q is no date (2026-12-24), range of dates (2026-12-24/2027-01-01) or weekday (saturday)", text)
+	return refuse("exclude",
+		"%q is no date (2026-12-24), dates (2026-12-24..2027-01-01) or weekdays (saturday, sat,sun, mon-fri)", text)
 }

@@ -9,7 +9,7 @@ var local = []string{
 
 // instant reads a time: one with an offset as it is, one without in the rule's
 // zone and by its policies. "" is the zero time.
-func (r *Rule) instant(field, text string) (time.Time, error) {
+func (r Rule) instant(field, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -25,7 +25,7 @@ func (r *Rule) instant(field, text string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-func (r *Rule) reading(field, text string) (time.Time, error) {
+func (r Rule) reading(field, text string) (time.Time, error) {
 	for _, layout := range local {
 		t, err := time.Parse(layout, text)
 		if err != nil {

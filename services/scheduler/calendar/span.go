@@ -14,21 +14,50 @@ type span struct {
 	prior, later int64
 }
 
-// at is the span that an instant lies in.
+// at is the span that an instant lies in. Neighbours may have the same offset:
+// a zone changes its name too, and package time ends spans at the turn of a year.
 func (z zone) at(second int64) span {
 	t := time.Unix(second, 0).In(z.Location)
 	_, offset := t.Zone()
 	s := span{from: before, to: never, offset: int64(offset), prior: int64(offset), later: int64(offset)}
-	from, to := t.ZoneBounds()
-	if !from.IsZero() {
+	if from, _ := t.ZoneBounds(); !from.IsZero() {
 		s.from = from.Unix()
 		s.prior = z.offset(s.from - 1)
 	}
-	if !to.IsZero() {
-		s.to = to.Unix()
+	if s.to = z.end(t); s.to != never {
 		s.later = z.offset(s.to)
 	}
 	return s
+}
+
+// end is the first second after the span of an instant. In a leap year beyond
+// the zone's table package time (1.26) lets the last span of the year end after
+// 365 days, a day before the next one begins; who walks from span to span would
+// stand still there for ever.
+func (z zone) end(t time.Time) int64 {
+	_, end := t.ZoneBounds()
+	if end.IsZero() {
+		return never
+	}
+	_, further := end.ZoneBounds()
+	if end.After(t) && (further.IsZero() || further.After(end)) {
+		return end.Unix()
+	}
+	return time.Date(t.UTC().Year()+1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+}
+
+// after is the span that follows one, before the one that comes before: cut so
+// that no instant lies in two, whatever package time says of turns of years.
+func (z zone) after(s span) span {
+	next := z.at(s.to)
+	next.from, next.prior = s.to, s.offset
+	return next
+}
+
+func (z zone) before(s span) span {
+	last := z.at(s.from - 1)
+	last.to, last.later = s.from, s.offset
+	return last
 }
 
 func (z zone) offset(second int64) int64 {
@@ -80,7 +109,7 @@ func (s span) missing() (from, to reading) {
 // overlap. Changed is then the instant at which the clocks went forward.
 func (z zone) resolve(r reading) (at []int64, changed int64) {
 	const day = secondsPerDay // no offset is further from UTC
-	for s := z.at(r - day); ; s = z.at(s.to) {
+	for s := z.at(r - day); ; s = z.after(s) {
 		if s.begin() <= r && r < s.end() {
 			at = append(at, r-s.offset)
 		}

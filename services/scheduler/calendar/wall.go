@@ -44,7 +44,7 @@ func (w wall) stands(s span) bool {
 
 func (w wall) next(after time.Time) (Occurrence, bool) {
 	first, limit := floor(after)+1, horizonTo.Unix()
-	for s := w.zone.at(first); ; s = w.zone.at(s.to) {
+	for s := w.zone.at(first); ; s = w.zone.after(s) {
 		gap := s.from >= first && w.stands(s)
 		from, to := w.fired(s)
 		// The limit keeps the search inside what the calendar knows: a span may
@@ -69,7 +69,7 @@ func (w wall) occurrence(s span, r reading, gap bool) Occurrence {
 
 func (w wall) last(upto time.Time) (Occurrence, bool) {
 	final, limit := floor(upto), horizonFrom.Unix()
-	for s := w.zone.at(final); ; s = w.zone.at(s.from - 1) {
+	for s := w.zone.at(final); ; s = w.zone.before(s) {
 		from, to := w.fired(s)
 		lower := max(from, limit+s.offset)
 		r := w.cron.last(min(to-1, final+s.offset), lower, w.closed)
@@ -88,7 +88,7 @@ func (w wall) count(after, upto time.Time) (n uint64) {
 	if first > final {
 		return 0
 	}
-	for s := w.zone.at(first); ; s = w.zone.at(s.to) {
+	for s := w.zone.at(first); ; s = w.zone.after(s) {
 		from, to := w.fired(s)
 		n += w.cron.count(max(from, first+s.offset), min(to, final+1+s.offset), w.closed)
 		if s.from >= first && w.stands(s) && !w.regular(s) {
