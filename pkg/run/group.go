@@ -91,6 +91,9 @@ func (g *Group) start(ctx context.Context, p Part) (*running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
+	if patient, ok := service.(Patient); ok {
+		p.StopWithin = patient.StopWithin()
+	}
 	// Its end is ours to say, in order: ctx ending must not stop all at once.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &running{p, cancel, make(chan error, 1)}

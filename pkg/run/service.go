@@ -1,6 +1,9 @@
 package run
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Service is something that runs for as long as the process does.
 //
@@ -16,4 +19,11 @@ type Service interface {
 // /readyz shows it. nil, or the fault that keeps it from serving.
 type Checker interface {
 	Check(ctx context.Context) error
+}
+
+// Patient is what a service may have beside: how long its stop may take, in place
+// of what its Part says. One that takes leave of thousands of clients needs more
+// than one that has none.
+type Patient interface {
+	StopWithin() time.Duration
 }

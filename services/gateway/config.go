@@ -23,6 +23,7 @@ type Config struct {
 	RecentBytes          int           `config:"gateway.recent_bytes" usage:"bytes of recent events kept in memory, so that clients that come back soon need not read the log; 0 = none"`
 	RecentFor            time.Duration `config:"gateway.recent_for" usage:"how long recent events are kept in memory"`
 	ExpiryWarning        time.Duration `config:"gateway.expiry_warning" usage:"how long before its token's end a client is told to send a newer one"`
+	DrainWindow          time.Duration `config:"gateway.drain_window" usage:"over how long a gateway that stops spreads the goodbyes to its connections; shorter if there are few"`
 	AllowedOrigins       []string      `config:"gateway.allowed_origins" usage:"hosts of browser pages, beside our own, that may open connections; * allows all"`
 	Console              bool          `config:"gateway.console" usage:"serve the console page at /"`
 }
@@ -40,6 +41,7 @@ func Default() Config {
 		CheckEvery:       3 * time.Second,
 		LogReads:         64,
 		ExpiryWarning:    30 * time.Second,
+		DrainWindow:      5 * time.Second, // with the time to leave below the 30 s that Kubernetes gives
 		RecentBytes:      32 << 20,
 		RecentFor:        time.Minute, // longer than a restart or a change of networks takes
 		Console:          true,
@@ -66,6 +68,7 @@ func (c Config) Validate() error {
 		{"gateway.check_every", int64(c.CheckEvery), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"gateway.log_reads", int64(c.LogReads), 1, 4096},
 		{"gateway.expiry_warning", int64(c.ExpiryWarning), 0, int64(time.Hour)},
+		{"gateway.drain_window", int64(c.DrainWindow), 0, int64(10 * time.Minute)},
 		{"gateway.recent_bytes", int64(c.RecentBytes), 0, 64 << 30},
 		{"gateway.recent_for", int64(c.RecentFor), int64(time.Second), int64(24 * time.Hour)},
 	} {

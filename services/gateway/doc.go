@@ -11,7 +11,11 @@
 //	GW4  a slow reader delays nobody: its queue is bounded in bytes; real-time
 //	     events that do not fit are dropped, oldest first, for others it is closed
 //	     with a code that says reconnect and resume
+//	GW5  a token ends its connection, or is renewed on it; one that is taken back
+//	     closes it, and so may an operator, on every gateway
 //	GW6  POST /v1/events stores, GET /v1/events reads the log
+//	GW7  who stops says goodbye first, spread over time, and loses nothing for those
+//	     who resume
 //
 // The way of one event, each step a file:
 //

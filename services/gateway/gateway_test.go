@@ -276,7 +276,12 @@ func TestGW7Drain(t *testing.T) {
 	w.publish("evt.AA.invoices.created", `{}`)
 	c.event()
 	s.next()
-	w.stop()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.stop()
+	}()
+	defer func() { <-stopped }()
 	code, reason := c.closed()
 	if int(code) != fault.Draining.CloseCode() || reason != string(fault.Draining) || !fault.Reconnects(int(code)) {
 		t.Errorf("closed with %d %q", code, reason)

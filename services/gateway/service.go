@@ -21,9 +21,6 @@ import (
 	"github.com/belfry-events/belfry/pkg/topology"
 )
 
-// drainFor is how long connections may take to say goodbye when we stop.
-const drainFor = 5 * time.Second
-
 // Options are what a process gives the gateway.
 type Options struct {
 	Config Config
@@ -112,25 +109,6 @@ func (s *Service) Run(ctx context.Context) error {
 	s.drain()
 	background.Wait()
 	return nil
-}
-
-// drain refuses newcomers, closes every connection with a code that says
-// reconnect, and cuts those that do not leave.
-func (s *Service) drain() {
-	s.serving.Store(false)
-	s.hub.close()
-	for _, c := range s.hub.all() {
-		c.shut(fault.Draining)
-	}
-	select {
-	case <-s.hub.empty:
-	case <-time.After(drainFor):
-	}
-	s.end()
-	for _, c := range s.hub.all() {
-		c.kill()
-	}
-	<-s.hub.empty
 }
 
 // Check is the gateway's readiness: it serves, and the live feed could be
