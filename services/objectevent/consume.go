@@ -1,0 +1,269 @@
+package objectevent
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/eventlog"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// worker decides the operations of one partition, in their order.
+//
+//	read the operation ─▶ where was the object? ─▶ the table ─▶ move it ─▶ events
+//
+// The relay stores the events, with the receipt that keeps the same operation from
+// having them twice. What a worker remembers is of one session; Open forgets it.
+type worker struct {
+	name      string // of the relay
+	bus       *bus.Bus
+	events    *eventlog.Reader
+	trash     *trash
+	deletions deletions
+	stats     *metrics
+	log       *slog.Logger
+	trace     trace.Tracer
+	maxEvent  int
+
+	hand     map[uint64]*hand  // by sequence: decided and not stored yet
+	ids      map[string]uint64 // by tenant and id: the same
+	moving   map[string]uint64 // by record in TRASH: the one that moves it
+	versions *versions
+	trashy   map[string]bool // by tenant and topic: whether its trash has ever held anything
+}
+
+// hand is an operation between Map and AfterCommit.
+type hand struct {
+	outcome        outcome
+	id, moved, why string
+}
+
+// newWorker makes the worker of a partition.
+func (s *Service) newWorker(partition int) *worker {
+	w := &worker{
+		name: relayName(partition), bus: s.bus, events: s.events, trash: s.trash, deletions: s.hooks.deletions,
+		stats: s.stats, log: s.log, trace: s.trace, maxEvent: s.maxEvent,
+	}
+	_ = w.Open(context.Background(), event.Cursor{}) // it never fails
+	return w
+}
+
+// relayPrefix begins the names of the relays, one for each partition.
+const relayPrefix = "objectevent-"
+
+func relayName(partition int) string { return relayPrefix + strconv.Itoa(partition) }
+
+// Open forgets everything: another worker may have been at work since.
+func (w *worker) Open(context.Context, event.Cursor) error {
+	w.hand, w.ids, w.moving = map[uint64]*hand{}, map[string]uint64{}, map[string]uint64{}
+	w.versions, w.trashy = newVersions(), map[string]bool{}
+	return nil
+}
+
+// errFirst ends the batch: what is before this operation must be stored first.
+var errFirst = fault.New(fault.Unavailable, "the operation before it is not stored yet")
+
+// Map says what follows from an operation.
+func (w *worker) Map(ctx context.Context, m relay.Message) (relay.Effects, error) {
+	w.settled(m.At.Seq) // it failed after this, and is asked about again
+	o, err := readOperation(m.Subject, m.Header, m.Data, event.Stored{Cursor: m.At, Time: m.Stored})
+	ctx, span := w.trace.Start(ctx, "objectevent.decide", trace.WithSpanKind(trace.SpanKindConsumer))
+	defer span.End()
+	span.SetAttributes(attribute.String(telemetry.KeyEventID, o.ID), attribute.String(telemetry.KeySubject, m.Subject))
+	h := &hand{id: o.Tenant + " " + o.ID}
+	if twin, ok := w.ids[h.id]; ok && twin != m.At.Seq {
+		return relay.Effects{}, errFirst
+	}
+	var e relay.Effects
+	if err == nil {
+		e, err = w.decide(ctx, m, &o, h)
+	}
+	if refusal(err) {
+		e, err = w.refuse(ctx, m, &o, h, err)
+	}
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	w.hand[m.At.Seq], w.ids[h.id] = h, m.At.Seq
+	w.log.Debug("operation decided", telemetry.KeyEventID, o.ID, telemetry.KeySubject, m.Subject, "outcome", h.outcome)
+	return e, nil
+}
+
+// refusal says whether an error is the operation's own fault. Everything else is
+// ours, and passes.
+func refusal(err error) bool {
+	kind := fault.CodeOf(err).Kind()
+	return err != nil && kind != fault.Down && kind != fault.Ours
+}
+
+// decide finds the row that counts and what follows from it.
+func (w *worker) decide(ctx context.Context, m relay.Message, o *operation, h *hand) (relay.Effects, error) {
+	where, err := subject.Trash(o.Tenant, o.Topic, o.Subject)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	record, err := w.look(ctx, m, o, where)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	from := record.when(m.At)
+	r, ok := o.under(from).find()
+	if !ok {
+		return relay.Effects{}, wrongOperation("topic", "there is no %s of %.64q", o.name, o.Topic)
+	}
+	if err := w.check(ctx, m, o, r, where, record); err != nil {
+		return relay.Effects{}, err
+	}
+	e, err := o.effects(ctx, r, m.At, w.maxEvent)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	moves := r.to != "" && r.to != from
+	if moves && record.At != m.At {
+		if dup, err := w.known(ctx, o); err != nil || dup {
+			return w.duplicate(h, err)
+		}
+		if err := w.trash.move(ctx, where, record, o, m.At, r.to); err != nil {
+			return relay.Effects{}, err
+		}
+	}
+	if moves {
+		h.moved, w.moving[where], w.trashy[topicKey(o)] = where, m.At.Seq, true
+	}
+	w.note(o, r, where)
+	h.outcome = outcomeRaised
+	if len(r.raises) == 0 {
+		h.outcome = outcomeNothing
+	}
+	return e, nil
+}
+
+// look reads where the object is, if it matters. A topic whose trash has never held
+// anything is not asked about every object; only this worker could change that for
+// the objects of its partition.
+func (w *worker) look(ctx context.Context, m relay.Message, o *operation, where string) (trashRecord, error) {
+	t := knownOperations[o.name]
+	if !t.looks && !t.moves {
+		return trashRecord{}, nil
+	}
+	if by, ok := w.moving[where]; ok && by != m.At.Seq && t.moves {
+		return trashRecord{}, errFirst
+	}
+	if o.name != opTrash {
+		key := topicKey(o)
+		has, ok := w.trashy[key]
+		if !ok {
+			var err error
+			if has, err = w.trash.has(ctx, o.Tenant, o.Topic); err != nil {
+				return trashRecord{}, err
+			}
+			if len(w.trashy) >= generation {
+				clear(w.trashy)
+			}
+			w.trashy[key] = has
+		}
+		if !has {
+			return trashRecord{}, nil
+		}
+	}
+	return w.trash.read(ctx, where)
+}
+
+func topicKey(o *operation) string { return o.Tenant + " " + subject.Fold(o.Topic) }
+
+// check holds the operation against what the row needs, what was asked before, and
+// what came before.
+func (w *worker) check(ctx context.Context, m relay.Message, o *operation, r rule, where string, record trashRecord) error {
+	if r.refuse != "" {
+		return fault.Field(r.refuse, "object", "%.64q of %.64q is %s", o.Subject, o.Topic, map[fault.Code]string{
+			fault.InTrash: "in the trash already", fault.NotInTrash: "not in the trash",
+		}[r.refuse])
+	}
+	if err := o.lacks(r.needs); err != nil {
+		return err
+	}
+	if o.deletion != "" {
+		if _, err := w.deletions.check(ctx, o.deletion, o.Tenant, o.Topic, o.Subject, o.mode(), m.Stored); err != nil {
+			return err
+		}
+	}
+	if o.ObjectVersion == nil || knownOperations[o.name].first || record.At == m.At {
+		return nil
+	}
+	last, ok := w.versions.last(where)
+	if v := record.Version; v != nil && (!ok || *v > last) {
+		last, ok = *v, true
+	}
+	if ok && *o.ObjectVersion < last {
+		return fault.Field(fault.VersionBackwards, "objectversion", "is %d, and %d came before", *o.ObjectVersion, last)
+	}
+	return nil
+}
+
+// note remembers the version that the object has now.
+func (w *worker) note(o *operation, r rule, where string) {
+	switch {
+	case knownOperations[o.name].ends:
+		w.versions.forget(where)
+	case o.ObjectVersion != nil:
+		w.versions.set(where, *o.ObjectVersion)
+	case r.operation == opInsert:
+		w.versions.forget(where)
+	}
+}
+
+// known says whether the operation has had its events: the leader has its receipt.
+func (w *worker) known(ctx context.Context, o *operation) (bool, error) {
+	subj, err := subject.OperationRecord(o.Tenant, o.ID)
+	if err != nil {
+		return false, err
+	}
+	_, ok, err := w.events.Last(ctx, subj)
+	return ok, err
+}
+
+// duplicate is what follows from an operation that was reported before: nothing.
+func (w *worker) duplicate(h *hand, err error) (relay.Effects, error) {
+	h.outcome = outcomeDuplicate
+	return relay.Effects{}, err
+}
+
+// AfterCommit counts what has been stored, and lets go of it.
+func (w *worker) AfterCommit(_ context.Context, m relay.Message) error {
+	h := w.hand[m.At.Seq]
+	if h == nil {
+		return nil // stored by another worker, who has counted it or died before
+	}
+	if m.Known {
+		h.outcome = outcomeDuplicate
+	}
+	w.stats.operations.WithLabelValues(string(h.outcome), h.why).Inc()
+	w.stats.seconds.Observe(max(time.Since(m.Stored).Seconds(), 0))
+	w.settled(m.At.Seq)
+	return nil
+}
+
+// settled lets go of an operation.
+func (w *worker) settled(seq uint64) {
+	h := w.hand[seq]
+	if h == nil {
+		return
+	}
+	delete(w.hand, seq)
+	if w.ids[h.id] == seq {
+		delete(w.ids, h.id)
+	}
+	if w.moving[h.moved] == seq {
+		delete(w.moving, h.moved)
+	}
+}

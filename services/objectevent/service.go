@@ -1,0 +1,91 @@
+package objectevent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/eventlog"
+	"github.com/belfry-events/belfry/pkg/process"
+	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/topology"
+)
+
+// Options are what a process gives the service.
+type Options struct {
+	Config Config
+	Env    process.Env
+}
+
+// Service decides operations and asks hooks. New wires it and mounts its APIs; Run
+// works. It is a run.Service and a run.Checker.
+type Service struct {
+	config   Config
+	log      *slog.Logger
+	bus      *bus.Bus
+	js       jetstream.JetStream
+	events   *eventlog.Reader
+	limits   *api.Limits
+	trace    trace.Tracer
+	stats    *metrics
+	maxEvent int
+
+	trash  *trash
+	hooks  *hooks
+	relays *relay.Set
+}
+
+// New checks the configuration and mounts the APIs. Code invalid_config.
+func New(o Options) (*Service, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	env := o.Env
+	s := &Service{
+		config: o.Config, log: env.Log, bus: env.Bus, js: env.Bus.JS, events: eventlog.NewReader(env.Bus.NC), limits: env.Limits,
+		trace: env.Tracer, stats: newMetrics(env.Registry), maxEvent: env.MaxEventBytes,
+		trash: &trash{js: env.Bus.JS},
+	}
+	var err error
+	if s.hooks, err = newHooks(o.Config.Hooks, env); err != nil {
+		return nil, err
+	}
+	if s.relays, err = relay.NewSet(subject.Partitions, func(i int) relay.Options { return s.relay(i, env) }); err != nil {
+		return nil, err
+	}
+	if err := env.API.Mount(s.service()); err != nil {
+		return nil, fmt.Errorf("mount the operations' API: %w", err)
+	}
+	return s, nil
+}
+
+// relay is one partition: its operations in, its events out.
+func (s *Service) relay(partition int, env process.Env) relay.Options {
+	w := s.newWorker(partition)
+	return relay.Options{
+		Name: w.name, Bus: s.bus,
+		Source: Operations, Filter: []string{subject.OperationsOf(partition)},
+		Target: topology.Events,
+		Map:    w.Map, AfterCommit: w.AfterCommit, Open: w.Open,
+		Linger:   s.config.Linger,
+		Registry: env.Registry, Log: s.log,
+	}
+}
+
+// Ready closes once every partition works here, or stands by.
+func (s *Service) Ready() <-chan struct{} { return s.relays.Ready() }
+
+// Run works until ctx ends, then stores what is under way and gives its place away.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.hooks.stop()
+	return s.relays.Run(ctx)
+}
+
+// Check is the first trouble of any partition.
+func (s *Service) Check(ctx context.Context) error { return s.relays.Check(ctx) }
