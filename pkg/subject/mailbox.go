@@ -56,3 +56,33 @@ func ParseMailbox(s string) (subscriber, subscription string, ok bool) {
 	}
 	return parts[2], parts[3], true
 }
+
+// ParseMailboxRecord reads the subscriber of a record in EVENTS; ok is false for
+// any other subject.
+func ParseMailboxRecord(s string) (subscriber string, ok bool) {
+	subscriber, ok = strings.CutPrefix(s, join(ctl, subscription)+sep)
+	return subscriber, ok && subscriber != "" && !strings.Contains(subscriber, sep)
+}
+
+// MailboxOf is everything of one subscriber: mbx.*.<subscriber>.>.
+func MailboxOf(subscriber string) string { return join(mbx, "*", subscriber, rest) }
+
+// TopicKey is where a bucket keeps what it knows of a tenant's topic, compared
+// ignoring case: <tenant>.<topic>. Codes invalid_name, invalid_topic.
+func TopicKey(bucket, tenant, topic string) (string, error) {
+	if err := (Address{tenant, topic, "-"}).Check(); err != nil {
+		return "", err
+	}
+	return Key(bucket, join(escape(tenant), escape(Fold(topic)))), nil
+}
+
+// TopicKeys is TopicKey of every topic of a tenant. Code invalid_name.
+func TopicKeys(bucket, tenant string) (string, error) {
+	if err := CheckTenant(tenant); err != nil {
+		return "", err
+	}
+	return Key(bucket, join(escape(tenant), "*")), nil
+}
+
+// LastToken is what stands behind the last dot of a subject.
+func LastToken(s string) string { return s[strings.LastIndex(s, sep)+1:] }

@@ -1,0 +1,82 @@
+package mailbox
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// desk is where this replica works on one subscriber: one caller at a time, so
+// that calls of one replica never lose the compare-and-set to each other. What it
+// knows of the document may be old, and is then refused when it is written.
+type desk struct {
+	id   string
+	busy chan struct{} // holds one token while nobody works here
+
+	doc     *state // as stored under revision; nil = not known; not to be changed
+	rev     uint64
+	written time.Time
+	deleted map[uint64]bool // confirmed copies that are known to be deleted
+
+	users int           // waiting or working; guarded by desks.mu
+	place *list.Element // among the idle; nil while it has users
+}
+
+// maxDesks is how many desks are kept that nobody works at. A document is about
+// 2 KiB.
+const maxDesks = 4096
+
+// desks are the desks of a replica.
+type desks struct {
+	mu   sync.Mutex
+	all  map[string]*desk
+	idle *list.List // of *desk, the longest unused first
+}
+
+func newDesks() *desks { return &desks{all: map[string]*desk{}, idle: list.New()} }
+
+// take waits for a subscriber's desk; give gives it back.
+func (d *desks) take(ctx context.Context, id string) (*desk, error) {
+	d.mu.Lock()
+	t := d.all[id]
+	if t == nil {
+		t = &desk{id: id, busy: make(chan struct{}, 1), deleted: map[uint64]bool{}}
+		t.busy <- struct{}{}
+		d.all[id] = t
+	}
+	t.users++
+	if t.place != nil {
+		d.idle.Remove(t.place)
+		t.place = nil
+	}
+	d.mu.Unlock()
+	select {
+	case <-t.busy:
+		return t, nil
+	case <-ctx.Done():
+		d.leave(t)
+		return nil, ctx.Err()
+	}
+}
+
+func (d *desks) give(t *desk) {
+	t.busy <- struct{}{}
+	d.leave(t)
+}
+
+func (d *desks) leave(t *desk) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t.users--; t.users > 0 {
+		return
+	}
+	t.place = d.idle.PushBack(t)
+	if d.idle.Len() > maxDesks {
+		oldest, _ := d.idle.Remove(d.idle.Front()).(*desk)
+		delete(d.all, oldest.id)
+	}
+}
+
+// forget drops what the desk knows, to read it anew.
+func (t *desk) forget() { t.doc, t.rev = nil, 0 }

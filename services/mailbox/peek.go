@@ -1,0 +1,172 @@
+package mailbox
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+	mailboxv1 "github.com/belfry-events/belfry/proto/belfry/mailbox/v1"
+)
+
+// Seconds a Peek may wait (ITAS: "the default period is 90 seconds and this
+// cannot be exceeded").
+const maxWait = 90
+
+// Peek implements the contract.
+func (s *Service) Peek(ctx context.Context, r *mailboxv1.PeekRequest) (*mailboxv1.PeekResponse, error) {
+	id := r.GetSubscriberId()
+	if _, err := admit(ctx, id); err != nil {
+		return nil, err
+	}
+	wait, err := seconds("timeout", r.Timeout, maxWait, 0, maxWait)
+	if err != nil {
+		return nil, err
+	}
+	end := time.NewTimer(wait)
+	defer end.Stop()
+	woken, leave := s.room.enter(id) // before the first look, so that no notice is missed
+	defer leave()
+	v, err := s.peek(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	parked := v.free == nil && wait > 0
+	for v.free == nil && wait > 0 {
+		again, err := s.park(ctx, woken, end, v.opens)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			break
+		}
+		switch now, err := s.peekAgain(ctx, id); {
+		case err == nil:
+			v = now
+		case fault.CodeOf(err).Kind() != fault.Down:
+			return nil, err
+		}
+		// Down: a leader is being elected. The poller loses nothing by waiting on.
+	}
+	answer := &mailboxv1.PeekResponse{MessageCount: int32(v.count), TimedOut: v.free == nil}
+	if v.free != nil {
+		next := s.messageID(v.free.Seq)
+		answer.NextMessageId = &next
+		if parked {
+			s.stats.wake.Observe(time.Since(v.free.Time).Seconds())
+		}
+	}
+	return answer, nil
+}
+
+// park waits until there is a reason to look again; false when the time is up, or
+// the process stops: the caller peeks again, at another replica.
+func (s *Service) park(ctx context.Context, woken <-chan struct{}, end *time.Timer, opens time.Time) (bool, error) {
+	s.stats.parked.Inc()
+	defer s.stats.parked.Dec()
+	// Each at a time of its own, so that thousands do not look at once.
+	next := s.config.LookEvery*3/4 + rand.N(s.config.LookEvery/2)
+	if !opens.IsZero() {
+		next = min(next, max(time.Until(opens), time.Millisecond))
+	}
+	look := time.NewTimer(next)
+	defer look.Stop()
+	select {
+	case <-woken:
+	case <-look.C:
+	case <-end.C:
+		return false, nil
+	case <-s.leaving:
+		return false, nil
+	case <-ctx.Done():
+		if fault.CodeOf(context.Cause(ctx)) == fault.Draining {
+			return false, nil
+		}
+		return false, ctx.Err()
+	}
+	return true, nil
+}
+
+// peek reads the document and the first copy, both at once.
+func (s *Service) peek(ctx context.Context, id string) (view, error) {
+	type first struct {
+		*look
+		err error
+	}
+	heads := make(chan first, 1)
+	go func() {
+		l, err := s.look(ctx, subject.MailboxCopy(id, every), 1)
+		heads <- first{l, err}
+	}()
+	st, rev, written, err := s.load(ctx, id)
+	head := <-heads
+	if err != nil {
+		return view{}, err
+	}
+	if err := allowed(ctx, st); err != nil {
+		return view{}, err
+	}
+	if err := living(st); err != nil {
+		return view{}, err
+	}
+	if head.err != nil {
+		return view{}, head.err
+	}
+	if err := s.polled(ctx, id, st, written); err != nil {
+		return view{}, err
+	}
+	return s.surveyed(ctx, id, st, rev, head.look)
+}
+
+// peekAgain looks at the copies first: where there are none, nothing else counts.
+func (s *Service) peekAgain(ctx context.Context, id string) (view, error) {
+	head, err := s.look(ctx, subject.MailboxCopy(id, every), 1)
+	if err != nil || !head.ok {
+		return view{}, err
+	}
+	st, rev, _, err := s.load(ctx, id)
+	if err != nil {
+		return view{}, err
+	}
+	if err := allowed(ctx, st); err != nil {
+		return view{}, err
+	}
+	if err := living(st); err != nil {
+		return view{}, err
+	}
+	return s.surveyed(ctx, id, st, rev, head)
+}
+
+// surveyed surveys at the subscriber's desk, where it is known what is deleted.
+// What was read of the document is left there for Receive.
+func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, head *look) (view, error) {
+	if !head.ok {
+		return view{opens: st.opens(time.Now())}, nil
+	}
+	if len(st.Undeleted) == 0 && st.standing(head.m.Seq, time.Now()) == free {
+		return view{count: head.behind + 1, free: &head.m}, nil
+	}
+	t, err := s.desks.take(ctx, id)
+	if err != nil {
+		return view{}, err
+	}
+	defer s.desks.give(t)
+	if t.doc != nil && t.rev > rev {
+		st = t.doc // somebody was here meanwhile
+	}
+	return s.survey(ctx, t, id, st.clone(), head)
+}
+
+// refreshPoll is how old a document may be before a Peek writes it anew, so that
+// it counts as polled.
+const refreshPoll = time.Hour
+
+// polled notes that a subscriber polls: the age of its document is how long it has
+// been silent, to within an hour.
+func (s *Service) polled(ctx context.Context, id string, st *state, written time.Time) error {
+	if !st.Live || time.Since(written) < min(refreshPoll, s.config.ExpireAfter/24) {
+		return nil
+	}
+	return s.change(ctx, id, func(_ *desk, st *state) error { return living(st) })
+}
