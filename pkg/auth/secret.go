@@ -22,7 +22,7 @@ const SecretBytes = 32
 func ReadSecrets(path string) ([][]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the token secret: %w", err)
+		return nil, fault.Wrap(fault.InvalidConfig, err, "auth.secret_file: %s", err).With("field", "auth.secret_file")
 	}
 	var secrets [][]byte
 	for line := range bytes.Lines(b) {
@@ -40,8 +40,10 @@ func ReadSecrets(path string) ([][]byte, error) {
 // 0600) if there is no such file. Several processes may do so at once: all get
 // the same. Code data_dir_unwritable.
 func LoadOrCreateSecret(path string) ([][]byte, error) {
-	secrets, err := ReadSecrets(path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch secrets, err := ReadSecrets(path); {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fault.Wrap(fault.DataDirUnwritable, err, "cannot read the token secret %s: it belongs to another user", path)
+	case !errors.Is(err, fs.ErrNotExist):
 		return secrets, err
 	}
 	if err := createSecret(path); err != nil && !errors.Is(err, fs.ErrExist) {
