@@ -9,21 +9,23 @@ import (
 	"github.com/belfry-events/belfry/pkg/run"
 	"github.com/belfry-events/belfry/services/gateway"
 	"github.com/belfry-events/belfry/services/mailbox"
+	"github.com/belfry-events/belfry/services/scheduler"
 )
 
 // settings are the settings of everything that can run here.
 type settings struct {
-	process process.Config
-	gateway gateway.Config
-	mailbox mailbox.Config
+	process   process.Config
+	gateway   gateway.Config
+	scheduler scheduler.Config
+	mailbox   mailbox.Config
 }
 
 func newSettings() *settings {
-	return &settings{process: process.Default(), gateway: gateway.Default(), mailbox: mailbox.Default()}
+	return &settings{process: process.Default(), gateway: gateway.Default(), scheduler: scheduler.Default(), mailbox: mailbox.Default()}
 }
 
 // services is what pkg/process fills beside its own settings.
-func (s *settings) services() []any { return []any{&s.gateway, &s.mailbox} }
+func (s *settings) services() []any { return []any{&s.gateway, &s.scheduler, &s.mailbox} }
 
 // parts is the all-in-one: every service, in the order they start. None needs
 // another to start; they meet on NATS, here as on a cluster.
@@ -31,6 +33,9 @@ func (s *settings) parts() []process.Part {
 	return []process.Part{
 		{Name: "gateway", About: "live events to open windows; HTTP in", New: func(e process.Env) (run.Service, error) {
 			return gateway.New(gateway.Options{Config: s.gateway, Env: e})
+		}},
+		{Name: "scheduler", About: "time events, and schedules of users", Topology: scheduler.Topology, New: func(e process.Env) (run.Service, error) {
+			return scheduler.New(scheduler.Options{Config: s.scheduler, Env: e})
 		}},
 		{Name: "mailbox", About: "guaranteed delivery to partners who poll", Topology: mailbox.Topology, New: func(e process.Env) (run.Service, error) {
 			return mailbox.New(mailbox.Options{Config: s.mailbox, Env: e})

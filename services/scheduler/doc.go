@@ -1,24 +1,29 @@
-// Package scheduler will be the business clock: it raises the time events that
-// every business day has, and the schedules that users make for themselves.
-// Nothing of it runs yet; this page is its promise.
+// Package scheduler is the business clock: it raises the time events that every
+// business day has, and the schedules that users make for themselves.
 //
-// # Subjects
+// The timer is JetStream's: an occurrence is armed as a message that the server
+// moves to another subject when its time has come. So there is no leader, no
+// polling and nothing to scan, any replica may die at any moment, and a hundred
+// thousand armed occurrences are a hundred thousand small messages.
 //
-//	in    SCHEDULES (JetStream @at): due.<tenant>.<id>, by one pinned durable
-//	      svc.scheduler.<Method>      create, pause, run now, preview, history
-//	out   clock._.<name>              time events in the platform's zone  (core NATS)
-//	      clock.<tenant>.<name>       … in the zone of a tenant that has its own
-//	      rt.<tenant>.u.<user>        a schedule that reminds somebody: CM_REMINDER
-//	      evt.<tenant>.<topic>.<verb> a schedule that makes a durable event, by relay
+//	        arm                    when its time has come           decide
+//	def.AA.x ──┐                    (the NATS server)
+//	sched.AA.x ┴─ one batch ──▶ sched.AA.x ──▶ due.evt.AA.x ──▶ relay ──▶ EVENTS
+//	    ▲                                      due.clock._.x ──▶ clock._.Noon
+//	    │                                      due.rt.AA.x ────▶ windows
+//	    └──────────────────────── settle: arm the next ◀────────────┘
 //
-// <name> is what follows frm.time. in the AyMINE text, as it is spelled there.
+// The way of an occurrence, each step a file:
 //
-// # State
-//
-// The stream SCHEDULES, without an age limit: def.<tenant>.<id>, the definition
-// with its last nominal time and its pause; sched.<tenant>.<id>, the armed
-// occurrence; due.<tenant>.<id>, the occurrence that fell due. Every transition
-// is one atomic batch fenced by the sequence of def.<tenant>.<id>.
+//	definition.go  what a schedule is, and how its next occurrence is armed
+//	store.go       SCHEDULES: every change is one batch, guarded by the definition's revision
+//	decide.go      what becomes of an occurrence, and of those missed; arithmetic only
+//	durable.go     due.evt: the relay into EVENTS, exactly once
+//	live.go        due.clock, due.rt: core NATS, at least once with an id that says which
+//	clock.go       the clock's own schedules, from the configuration
+//	ensure.go      … armed at the start, and again when the machine's clock was set
+//	manage.go      create, update, pause, …
+//	calendar/      when a rule fires, in every zone
 //
 // # Promises
 //

@@ -674,7 +674,7 @@ type CatchUp struct {
 	// "once" (default): the last occurrence that was missed fires, and says how many
 	// were; "all": each of them, oldest first, about four a second; "skip": none.
 	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
-	// Occurrences later than this do not fire any more, whatever the policy: a duration;
+	// Occurrences as late as this, or later, do not fire any more, whatever the policy: a duration;
 	// empty = however late.
 	Window string `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	// With "all": the newest so many, 1 to 1000; absent = 100.
@@ -1548,7 +1548,7 @@ func (x *ResumeResponse) GetSchedule() *Schedule {
 }
 
 // Which schedule.
-type RunRequest struct {
+type RunNowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Empty = the token's only tenant.
@@ -1557,20 +1557,20 @@ type RunRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RunRequest) Reset() {
-	*x = RunRequest{}
+func (x *RunNowRequest) Reset() {
+	*x = RunNowRequest{}
 	mi := &file_belfry_scheduler_v1_scheduler_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RunRequest) String() string {
+func (x *RunNowRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RunRequest) ProtoMessage() {}
+func (*RunNowRequest) ProtoMessage() {}
 
-func (x *RunRequest) ProtoReflect() protoreflect.Message {
+func (x *RunNowRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_belfry_scheduler_v1_scheduler_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1582,19 +1582,19 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
-func (*RunRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use RunNowRequest.ProtoReflect.Descriptor instead.
+func (*RunNowRequest) Descriptor() ([]byte, []int) {
 	return file_belfry_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{22}
 }
 
-func (x *RunRequest) GetId() string {
+func (x *RunNowRequest) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *RunRequest) GetTenant() string {
+func (x *RunNowRequest) GetTenant() string {
 	if x != nil {
 		return x.Tenant
 	}
@@ -1602,7 +1602,7 @@ func (x *RunRequest) GetTenant() string {
 }
 
 // The run is accepted: it happens also if a process dies now.
-type RunResponse struct {
+type RunNowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the event that follows, and of the entry in the history.
 	Occurrence    string `protobuf:"bytes,1,opt,name=occurrence,proto3" json:"occurrence,omitempty"`
@@ -1610,20 +1610,20 @@ type RunResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RunResponse) Reset() {
-	*x = RunResponse{}
+func (x *RunNowResponse) Reset() {
+	*x = RunNowResponse{}
 	mi := &file_belfry_scheduler_v1_scheduler_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RunResponse) String() string {
+func (x *RunNowResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RunResponse) ProtoMessage() {}
+func (*RunNowResponse) ProtoMessage() {}
 
-func (x *RunResponse) ProtoReflect() protoreflect.Message {
+func (x *RunNowResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_belfry_scheduler_v1_scheduler_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1635,12 +1635,12 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
-func (*RunResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use RunNowResponse.ProtoReflect.Descriptor instead.
+func (*RunNowResponse) Descriptor() ([]byte, []int) {
 	return file_belfry_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{23}
 }
 
-func (x *RunResponse) GetOccurrence() string {
+func (x *RunNowResponse) GetOccurrence() string {
 	if x != nil {
 		return x.Occurrence
 	}
@@ -2200,12 +2200,11 @@ const file_belfry_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"K\n" +
 	"\x0eResumeResponse\x129\n" +
-	"\bschedule\x18\x01 \x01(\v2\x1d.belfry.scheduler.v1.ScheduleR\bschedule\"4\n" +
-	"\n" +
-	"RunRequest\x12\x0e\n" +
+	"\bschedule\x18\x01 \x01(\v2\x1d.belfry.scheduler.v1.ScheduleR\bschedule\"7\n" +
+	"\rRunNowRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"-\n" +
-	"\vRunResponse\x12\x1e\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"0\n" +
+	"\x0eRunNowResponse\x12\x1e\n" +
 	"\n" +
 	"occurrence\x18\x01 \x01(\tR\n" +
 	"occurrence\"\xa0\x01\n" +
@@ -2244,7 +2243,7 @@ const file_belfry_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05count\x18\x06 \x01(\rR\x05count\x12 \n" +
 	"\vconnections\x18\a \x01(\rR\vconnections\x12\x0e\n" +
-	"\x02by\x18\b \x01(\tR\x02by2\xde\x06\n" +
+	"\x02by\x18\b \x01(\tR\x02by2\xe7\x06\n" +
 	"\x10SchedulerService\x12Q\n" +
 	"\x06Create\x12\".belfry.scheduler.v1.CreateRequest\x1a#.belfry.scheduler.v1.CreateResponse\x12M\n" +
 	"\x03Get\x12\x1f.belfry.scheduler.v1.GetRequest\x1a .belfry.scheduler.v1.GetResponse\"\x03\x90\x02\x01\x12P\n" +
@@ -2252,8 +2251,8 @@ const file_belfry_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x06Update\x12\".belfry.scheduler.v1.UpdateRequest\x1a#.belfry.scheduler.v1.UpdateResponse\x12V\n" +
 	"\x06Delete\x12\".belfry.scheduler.v1.DeleteRequest\x1a#.belfry.scheduler.v1.DeleteResponse\"\x03\x90\x02\x02\x12S\n" +
 	"\x05Pause\x12!.belfry.scheduler.v1.PauseRequest\x1a\".belfry.scheduler.v1.PauseResponse\"\x03\x90\x02\x02\x12V\n" +
-	"\x06Resume\x12\".belfry.scheduler.v1.ResumeRequest\x1a#.belfry.scheduler.v1.ResumeResponse\"\x03\x90\x02\x02\x12H\n" +
-	"\x03Run\x12\x1f.belfry.scheduler.v1.RunRequest\x1a .belfry.scheduler.v1.RunResponse\x12Y\n" +
+	"\x06Resume\x12\".belfry.scheduler.v1.ResumeRequest\x1a#.belfry.scheduler.v1.ResumeResponse\"\x03\x90\x02\x02\x12Q\n" +
+	"\x06RunNow\x12\".belfry.scheduler.v1.RunNowRequest\x1a#.belfry.scheduler.v1.RunNowResponse\x12Y\n" +
 	"\aPreview\x12#.belfry.scheduler.v1.PreviewRequest\x1a$.belfry.scheduler.v1.PreviewResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\aHistory\x12#.belfry.scheduler.v1.HistoryRequest\x1a$.belfry.scheduler.v1.HistoryResponse\"\x03\x90\x02\x01BGZEgithub.com/belfry-events/belfry/proto/belfry/scheduler/v1;schedulerv1b\x06proto3"
 
@@ -2293,8 +2292,8 @@ var file_belfry_scheduler_v1_scheduler_proto_goTypes = []any{
 	(*PauseResponse)(nil),         // 19: belfry.scheduler.v1.PauseResponse
 	(*ResumeRequest)(nil),         // 20: belfry.scheduler.v1.ResumeRequest
 	(*ResumeResponse)(nil),        // 21: belfry.scheduler.v1.ResumeResponse
-	(*RunRequest)(nil),            // 22: belfry.scheduler.v1.RunRequest
-	(*RunResponse)(nil),           // 23: belfry.scheduler.v1.RunResponse
+	(*RunNowRequest)(nil),         // 22: belfry.scheduler.v1.RunNowRequest
+	(*RunNowResponse)(nil),        // 23: belfry.scheduler.v1.RunNowResponse
 	(*PreviewRequest)(nil),        // 24: belfry.scheduler.v1.PreviewRequest
 	(*PreviewResponse)(nil),       // 25: belfry.scheduler.v1.PreviewResponse
 	(*Fire)(nil),                  // 26: belfry.scheduler.v1.Fire
@@ -2342,7 +2341,7 @@ var file_belfry_scheduler_v1_scheduler_proto_depIdxs = []int32{
 	16, // 35: belfry.scheduler.v1.SchedulerService.Delete:input_type -> belfry.scheduler.v1.DeleteRequest
 	18, // 36: belfry.scheduler.v1.SchedulerService.Pause:input_type -> belfry.scheduler.v1.PauseRequest
 	20, // 37: belfry.scheduler.v1.SchedulerService.Resume:input_type -> belfry.scheduler.v1.ResumeRequest
-	22, // 38: belfry.scheduler.v1.SchedulerService.Run:input_type -> belfry.scheduler.v1.RunRequest
+	22, // 38: belfry.scheduler.v1.SchedulerService.RunNow:input_type -> belfry.scheduler.v1.RunNowRequest
 	24, // 39: belfry.scheduler.v1.SchedulerService.Preview:input_type -> belfry.scheduler.v1.PreviewRequest
 	27, // 40: belfry.scheduler.v1.SchedulerService.History:input_type -> belfry.scheduler.v1.HistoryRequest
 	9,  // 41: belfry.scheduler.v1.SchedulerService.Create:output_type -> belfry.scheduler.v1.CreateResponse
@@ -2352,7 +2351,7 @@ var file_belfry_scheduler_v1_scheduler_proto_depIdxs = []int32{
 	17, // 45: belfry.scheduler.v1.SchedulerService.Delete:output_type -> belfry.scheduler.v1.DeleteResponse
 	19, // 46: belfry.scheduler.v1.SchedulerService.Pause:output_type -> belfry.scheduler.v1.PauseResponse
 	21, // 47: belfry.scheduler.v1.SchedulerService.Resume:output_type -> belfry.scheduler.v1.ResumeResponse
-	23, // 48: belfry.scheduler.v1.SchedulerService.Run:output_type -> belfry.scheduler.v1.RunResponse
+	23, // 48: belfry.scheduler.v1.SchedulerService.RunNow:output_type -> belfry.scheduler.v1.RunNowResponse
 	25, // 49: belfry.scheduler.v1.SchedulerService.Preview:output_type -> belfry.scheduler.v1.PreviewResponse
 	28, // 50: belfry.scheduler.v1.SchedulerService.History:output_type -> belfry.scheduler.v1.HistoryResponse
 	41, // [41:51] is the sub-list for method output_type

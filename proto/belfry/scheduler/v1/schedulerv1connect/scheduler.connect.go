@@ -49,8 +49,8 @@ const (
 	SchedulerServicePauseProcedure = "/belfry.scheduler.v1.SchedulerService/Pause"
 	// SchedulerServiceResumeProcedure is the fully-qualified name of the SchedulerService's Resume RPC.
 	SchedulerServiceResumeProcedure = "/belfry.scheduler.v1.SchedulerService/Resume"
-	// SchedulerServiceRunProcedure is the fully-qualified name of the SchedulerService's Run RPC.
-	SchedulerServiceRunProcedure = "/belfry.scheduler.v1.SchedulerService/Run"
+	// SchedulerServiceRunNowProcedure is the fully-qualified name of the SchedulerService's RunNow RPC.
+	SchedulerServiceRunNowProcedure = "/belfry.scheduler.v1.SchedulerService/RunNow"
 	// SchedulerServicePreviewProcedure is the fully-qualified name of the SchedulerService's Preview
 	// RPC.
 	SchedulerServicePreviewProcedure = "/belfry.scheduler.v1.SchedulerService/Preview"
@@ -87,9 +87,9 @@ type SchedulerServiceClient interface {
 	Pause(context.Context, *v1.PauseRequest) (*v1.PauseResponse, error)
 	// Resume arms a paused schedule from now on. Code schedule_unknown.
 	Resume(context.Context, *v1.ResumeRequest) (*v1.ResumeResponse, error)
-	// Run makes the schedule's action happen once now, paused or not; its own
+	// RunNow makes the schedule's action happen once now, paused or not; its own
 	// occurrences stay as they are. Code schedule_unknown.
-	Run(context.Context, *v1.RunRequest) (*v1.RunResponse, error)
+	RunNow(context.Context, *v1.RunNowRequest) (*v1.RunNowResponse, error)
 	// Preview answers when a rule fires next, without keeping anything. Codes
 	// invalid_schedule, invalid_request.
 	Preview(context.Context, *v1.PreviewRequest) (*v1.PreviewResponse, error)
@@ -157,10 +157,10 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
-		run: connect.NewClient[v1.RunRequest, v1.RunResponse](
+		runNow: connect.NewClient[v1.RunNowRequest, v1.RunNowResponse](
 			httpClient,
-			baseURL+SchedulerServiceRunProcedure,
-			connect.WithSchema(schedulerServiceMethods.ByName("Run")),
+			baseURL+SchedulerServiceRunNowProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("RunNow")),
 			connect.WithClientOptions(opts...),
 		),
 		preview: connect.NewClient[v1.PreviewRequest, v1.PreviewResponse](
@@ -189,7 +189,7 @@ type schedulerServiceClient struct {
 	delete  *connect.Client[v1.DeleteRequest, v1.DeleteResponse]
 	pause   *connect.Client[v1.PauseRequest, v1.PauseResponse]
 	resume  *connect.Client[v1.ResumeRequest, v1.ResumeResponse]
-	run     *connect.Client[v1.RunRequest, v1.RunResponse]
+	runNow  *connect.Client[v1.RunNowRequest, v1.RunNowResponse]
 	preview *connect.Client[v1.PreviewRequest, v1.PreviewResponse]
 	history *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
 }
@@ -257,9 +257,9 @@ func (c *schedulerServiceClient) Resume(ctx context.Context, req *v1.ResumeReque
 	return nil, err
 }
 
-// Run calls belfry.scheduler.v1.SchedulerService.Run.
-func (c *schedulerServiceClient) Run(ctx context.Context, req *v1.RunRequest) (*v1.RunResponse, error) {
-	response, err := c.run.CallUnary(ctx, connect.NewRequest(req))
+// RunNow calls belfry.scheduler.v1.SchedulerService.RunNow.
+func (c *schedulerServiceClient) RunNow(ctx context.Context, req *v1.RunNowRequest) (*v1.RunNowResponse, error) {
+	response, err := c.runNow.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -312,9 +312,9 @@ type SchedulerServiceHandler interface {
 	Pause(context.Context, *v1.PauseRequest) (*v1.PauseResponse, error)
 	// Resume arms a paused schedule from now on. Code schedule_unknown.
 	Resume(context.Context, *v1.ResumeRequest) (*v1.ResumeResponse, error)
-	// Run makes the schedule's action happen once now, paused or not; its own
+	// RunNow makes the schedule's action happen once now, paused or not; its own
 	// occurrences stay as they are. Code schedule_unknown.
-	Run(context.Context, *v1.RunRequest) (*v1.RunResponse, error)
+	RunNow(context.Context, *v1.RunNowRequest) (*v1.RunNowResponse, error)
 	// Preview answers when a rule fires next, without keeping anything. Codes
 	// invalid_schedule, invalid_request.
 	Preview(context.Context, *v1.PreviewRequest) (*v1.PreviewResponse, error)
@@ -378,10 +378,10 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
-	schedulerServiceRunHandler := connect.NewUnaryHandlerSimple(
-		SchedulerServiceRunProcedure,
-		svc.Run,
-		connect.WithSchema(schedulerServiceMethods.ByName("Run")),
+	schedulerServiceRunNowHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceRunNowProcedure,
+		svc.RunNow,
+		connect.WithSchema(schedulerServiceMethods.ByName("RunNow")),
 		connect.WithHandlerOptions(opts...),
 	)
 	schedulerServicePreviewHandler := connect.NewUnaryHandlerSimple(
@@ -414,8 +414,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServicePauseHandler.ServeHTTP(w, r)
 		case SchedulerServiceResumeProcedure:
 			schedulerServiceResumeHandler.ServeHTTP(w, r)
-		case SchedulerServiceRunProcedure:
-			schedulerServiceRunHandler.ServeHTTP(w, r)
+		case SchedulerServiceRunNowProcedure:
+			schedulerServiceRunNowHandler.ServeHTTP(w, r)
 		case SchedulerServicePreviewProcedure:
 			schedulerServicePreviewHandler.ServeHTTP(w, r)
 		case SchedulerServiceHistoryProcedure:
@@ -457,8 +457,8 @@ func (UnimplementedSchedulerServiceHandler) Resume(context.Context, *v1.ResumeRe
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("belfry.scheduler.v1.SchedulerService.Resume is not implemented"))
 }
 
-func (UnimplementedSchedulerServiceHandler) Run(context.Context, *v1.RunRequest) (*v1.RunResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("belfry.scheduler.v1.SchedulerService.Run is not implemented"))
+func (UnimplementedSchedulerServiceHandler) RunNow(context.Context, *v1.RunNowRequest) (*v1.RunNowResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("belfry.scheduler.v1.SchedulerService.RunNow is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) Preview(context.Context, *v1.PreviewRequest) (*v1.PreviewResponse, error) {

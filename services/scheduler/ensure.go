@@ -1,0 +1,143 @@
+package scheduler
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/services/scheduler/calendar"
+)
+
+// ensureClock makes the clock's schedules what the configuration says: those that
+// are missing or different are armed, those that nobody wants any more removed,
+// and all others go on where they are. Every replica does this when it starts; the
+// revisions decide between two that do it at once.
+//
+// again also arms the others anew: after the machine's clock was set, the server
+// looks at its own only when something is armed, and an interval must not wait
+// until a clock that was set back has caught up.
+func (s *Service) ensureClock(ctx context.Context, again bool) error {
+	now := s.now()
+	wanted, err := s.config.strikes(now)
+	if err != nil {
+		return err
+	}
+	byID := map[string]*definition{}
+	for _, d := range wanted {
+		byID[d.ID] = d
+		if err := s.ensureStrike(ctx, *d, again); err != nil {
+			return err
+		}
+	}
+	pattern := subject.TenantSchedules(subject.Platform)
+	for seq := uint64(1); ; {
+		m, err := s.store.after(ctx, Schedules, pattern, seq)
+		if err != nil || m == nil {
+			return err
+		}
+		seq = m.Sequence + 1
+		have, err := m.definition()
+		if err != nil {
+			return err
+		}
+		if have.live() && byID[have.ID] == nil {
+			if err := s.store.forget(ctx, have.address()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ensureStrike is ensureClock for one.
+func (s *Service) ensureStrike(ctx context.Context, want definition, again bool) error {
+	for {
+		have, err := s.store.load(ctx, want.address())
+		if err != nil {
+			return err
+		}
+		to, err := s.correct(have, want, again)
+		if err != nil {
+			return err
+		}
+		if to == nil {
+			return s.store.heal(ctx, want.address())
+		}
+		if err := s.store.commit(ctx, change{have.revision, to}); !conflicted(err) {
+			return err
+		}
+	}
+}
+
+// correct is what a kept schedule of the clock must become; nil = it is right.
+func (s *Service) correct(have kept, want definition, again bool) (*definition, error) {
+	rule, err := s.store.rules.parse(want.Rule)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if !have.live() || !sameStrike(*have.definition, want) {
+		if have.definition != nil { // what was fired under this name is not fired again
+			want.Arming, want.Last, want.Fired, want.Missed = have.Arming, have.Last, have.Fired, have.Missed
+			want.begin(now)
+		}
+		want.rearm(rule, now, s.config.KeepEnded)
+		return &want, nil
+	}
+	to := *have.definition
+	if far := rule.Every > 0 && to.Armed != nil && to.Armed.Nominal.Sub(now) > rule.Every+lateRestart; far {
+		to.Rule, to.Settled = want.Rule, now
+		to.rearm(rule, now, s.config.KeepEnded)
+		return &to, nil
+	}
+	if !again {
+		return nil, nil
+	}
+	to.Arming++
+	return &to, nil
+}
+
+// sameStrike compares what the configuration decides; where an interval is
+// anchored is not part of it.
+func sameStrike(a, b definition) bool {
+	plain := func(r calendar.Spec) calendar.Spec {
+		r.Anchor = ""
+		return r
+	}
+	return reflect.DeepEqual(plain(a.Rule), plain(b.Rule)) && a.CatchUp == b.CatchUp && reflect.DeepEqual(a.Action, b.Action)
+}
+
+// The machine's clock is compared with the time that has really passed.
+const (
+	stepEvery = 10 * time.Second
+	stepSize  = 2 * time.Second // a smaller one is an NTP daemon at its work
+)
+
+// watchSteps notices that the clock was set, or that the machine slept.
+func (s *Service) watchSteps(ctx context.Context) {
+	tick := time.NewTicker(stepEvery)
+	defer tick.Stop()
+	began := time.Now()
+	var known time.Duration
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		// Round takes the monotonic reading off.
+		step := now.Round(0).Sub(began.Round(0)) - now.Sub(began) - known
+		if step.Abs() < stepSize {
+			continue
+		}
+		s.log.Warn("the machine's clock was set; arming the clock anew", "step", step)
+		s.metrics.steps.Inc()
+		if err := s.ensureClock(ctx, true); err != nil {
+			s.log.Warn("clock not armed anew, trying again", "code", fault.CodeOf(err), "err", err)
+			continue
+		}
+		known += step
+	}
+}

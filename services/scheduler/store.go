@@ -1,0 +1,284 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/bus"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// Headers of JetStream's message schedules (ADR-51) and of its expectations. The
+// client library writes @at in whole seconds, which is up to one too early.
+const (
+	headerAt       = "Nats-Schedule"
+	headerTarget   = "Nats-Schedule-Target"
+	headerRollup   = "Nats-Schedule-Rollup"
+	headerArmed    = "Nats-Scheduler"     // with headerNext "purge": disarms this subject
+	headerNext     = "Nats-Schedule-Next" //
+	headerTTL      = "Nats-TTL"
+	headerExpected = "Nats-Expected-Last-Subject-Sequence"
+)
+
+const (
+	callTimeout = 2 * time.Second
+	remainsFor  = 24 * time.Hour // what remains of a deleted schedule, so that a late writer is refused
+)
+
+// store is SCHEDULES: definitions and what is armed. All reads are answered by the
+// stream's leader.
+type store struct {
+	b     *bus.Bus
+	rules *rules
+}
+
+// kept is a definition as it is in the stream.
+type kept struct {
+	*definition
+	revision uint64 // its sequence; 0 = there is none
+}
+
+// load reads a definition; one that was deleted or never was is not live.
+func (s *store) load(ctx context.Context, a subject.Schedule) (kept, error) {
+	m, err := s.last(ctx, Schedules, a.Definition())
+	if err != nil || m == nil {
+		return kept{}, err
+	}
+	return m.definition()
+}
+
+func (m *storedMsg) definition() (kept, error) {
+	d := new(definition)
+	if err := json.Unmarshal(m.Data, d); err != nil {
+		return kept{}, fault.Wrap(fault.Internal, err, "the message under %s is no schedule", m.Subject)
+	}
+	return kept{d, m.Sequence}, nil
+}
+
+// change replaces what is kept by another definition of the same schedule.
+type change struct {
+	from uint64 // revision
+	to   *definition
+}
+
+// messages are a change as part of a batch: the definition, guarded by its
+// revision, and what is armed. A definition without anything armed disarms.
+func (c change) messages() []*nats.Msg {
+	a := c.to.address()
+	def := &nats.Msg{Subject: a.Definition(), Data: encode(c.to), Header: nats.Header{
+		headerExpected: {strconv.FormatUint(c.from, 10)},
+	}}
+	if c.to.Deleted {
+		def.Header.Set(headerTTL, strconv.Itoa(int(remainsFor/time.Second)))
+	}
+	if c.to.Armed == nil {
+		def.Header.Set(headerArmed, a.Armed())
+		def.Header.Set(headerNext, "purge")
+		return []*nats.Msg{def}
+	}
+	return []*nats.Msg{def, {
+		Subject: a.Armed(),
+		Data:    encode(dueDoc{Tenant: c.to.Tenant, ID: c.to.ID, Arming: c.to.Arming}),
+		Header: nats.Header{
+			headerAt:     {"@at " + c.to.Armed.At.UTC().Format(time.RFC3339Nano)},
+			headerTarget: {a.Due(c.to.Action.way())},
+			headerRollup: {"sub"},
+		},
+	}}
+}
+
+// maxChanges is how many changes fit into one batch.
+const maxChanges = bus.MaxBatch / 2
+
+// commit makes all changes or none. Code conflict when one was made on something
+// that is no longer the newest; unavailable when it is not known what became of it.
+func (s *store) commit(ctx context.Context, changes ...change) error {
+	var msgs []*nats.Msg
+	for _, c := range changes {
+		msgs = append(msgs, c.messages()...)
+	}
+	_, err := s.b.PublishBatch(ctx, msgs)
+	return err
+}
+
+// conflicted says that nothing was stored because somebody else was faster.
+func conflicted(err error) bool { return errors.Is(err, bus.ErrExpectation) }
+
+// change loads a schedule, lets edit change a copy, and stores it, again and again
+// while others are faster. edit answers nil for no change.
+func (s *store) change(ctx context.Context, a subject.Schedule, edit func(definition) (*definition, error)) (*definition, error) {
+	for {
+		have, err := s.load(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if !have.live() {
+			return nil, unknown()
+		}
+		to, err := edit(*have.definition)
+		if err != nil {
+			return nil, err
+		}
+		if to == nil {
+			return have.definition, nil
+		}
+		switch err := s.commit(ctx, change{have.revision, to}); {
+		case err == nil:
+			return to, nil
+		case !conflicted(err):
+			return nil, err
+		}
+	}
+}
+
+func unknown() error {
+	return fault.Field(fault.ScheduleUnknown, "id", "there is no such schedule")
+}
+
+// forget deletes a schedule: what remains of it refuses late writers for a day.
+func (s *store) forget(ctx context.Context, a subject.Schedule) error {
+	for {
+		have, err := s.load(ctx, a)
+		if err != nil || !have.live() {
+			return err
+		}
+		if err := s.commit(ctx, change{have.revision, have.remains()}); !conflicted(err) {
+			return err
+		}
+	}
+}
+
+// remains is what is kept of a deleted schedule.
+func (d *definition) remains() *definition {
+	return &definition{
+		Tenant: d.Tenant, ID: d.ID, Action: d.Action, Created: d.Created, Arming: d.Arming + 1,
+		Last: d.Last, Settled: d.Settled, Deleted: true,
+	}
+}
+
+// heal arms again what should be armed and is not. The server takes an armed
+// message away when it fires it, by subject: one that was written between its
+// decision and its doing goes with it. What it fired then comes with an old arming,
+// and whoever meets such a one looks here.
+func (s *store) heal(ctx context.Context, a subject.Schedule) error {
+	have, err := s.load(ctx, a)
+	if err != nil || !have.live() || have.Armed == nil {
+		return err
+	}
+	for _, subj := range []string{a.Armed(), a.Due(have.Action.way())} {
+		m, err := s.last(ctx, Schedules, subj)
+		if err != nil {
+			return err
+		}
+		var doc dueDoc
+		if m != nil && json.Unmarshal(m.Data, &doc) == nil && doc.Arming == have.Arming {
+			return nil
+		}
+	}
+	to := *have.definition
+	to.Arming++
+	if err := s.commit(ctx, change{have.revision, &to}); err != nil && !conflicted(err) {
+		return err
+	}
+	return nil
+}
+
+// after is the first message under a pattern at or after a sequence; nil if there is none.
+func (s *store) after(ctx context.Context, stream, pattern string, seq uint64) (*storedMsg, error) {
+	return s.get(ctx, stream, map[string]any{"seq": seq, "next_by_subj": pattern})
+}
+
+// last is the newest message under a subject; nil if there is none.
+func (s *store) last(ctx context.Context, stream, subj string) (*storedMsg, error) {
+	return s.get(ctx, stream, map[string]any{"last_by_subj": subj})
+}
+
+type storedMsg struct {
+	Subject  string    `json:"subject"`
+	Sequence uint64    `json:"seq"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"`
+}
+
+// get asks the leader: the client library's own reads may be answered by any replica.
+func (s *store) get(ctx context.Context, stream string, request any) (*storedMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("build a request: %w", err)
+	}
+	m, err := s.b.NC.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not answer", stream)
+	}
+	var reply struct {
+		Message *storedMsg          `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return nil, fmt.Errorf("read the answer of stream %s: %w", stream, err)
+	}
+	switch {
+	case reply.Error == nil:
+		return reply.Message, nil
+	case reply.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, nil
+	case reply.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return nil, fault.Wrap(fault.StreamLost, reply.Error, "stream %s is missing", stream)
+	}
+	return nil, fault.Wrap(fault.Unavailable, reply.Error, "stream %s cannot be read", stream)
+}
+
+// remove deletes one message; that it is gone already is success.
+func (s *store) remove(ctx context.Context, seq uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stream, err := s.b.JS.Stream(ctx, Schedules)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, seq)
+	}
+	var api *jetstream.APIError
+	if err == nil || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound || errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return fault.Wrap(fault.Unavailable, err, "message %d is not removed", seq)
+}
+
+// count is how many messages lie under a pattern. The server counts while it makes
+// a consumer, which is then removed; asking it for the subjects would list them.
+func (s *store) count(ctx context.Context, pattern string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, err := s.b.JS.CreateConsumer(ctx, Schedules, jetstream.ConsumerConfig{
+		Description: "counts " + pattern, FilterSubject: pattern, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 5 * time.Second, Replicas: 1,
+	})
+	if err != nil {
+		return 0, fault.Wrap(fault.Unavailable, err, "schedules cannot be counted")
+	}
+	info := c.CachedInfo()
+	_ = s.b.JS.DeleteConsumer(ctx, Schedules, info.Name) // else the server does, in five seconds
+	return info.NumPending, nil
+}
+
+// put publishes one message of a run by hand.
+func (s *store) put(ctx context.Context, subj string, doc dueDoc) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m := &nats.Msg{Subject: subj, Data: encode(doc), Header: nats.Header{}}
+	telemetry.Inject(ctx, m.Header)
+	if _, err := s.b.JS.PublishMsg(ctx, m); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the run is not stored")
+	}
+	return nil
+}
