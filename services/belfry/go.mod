@@ -25,7 +25,10 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
-require golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+require (
+	github.com/robfig/cron/v3 v3.0.1 // indirect
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+)
 
 require (
 	connectrpc.com/connect v1.21.1
