@@ -133,18 +133,27 @@ func parsePath(r *http.Request, m protoreflect.Message) error {
 	return nil
 }
 
-// setText sets a field from text as a query or a path has it: a scalar, or one
-// more of a list of them.
+// textual says that a message is a string in JSON.
+func textual(d protoreflect.MessageDescriptor) bool {
+	switch d.FullName() {
+	case "google.protobuf.Timestamp", "google.protobuf.Duration":
+		return true
+	}
+	return false
+}
+
+// setText sets a field from text as a query or a path has it: a scalar, a time, or
+// one more of a list of scalars.
 func setText(m protoreflect.Message, f protoreflect.FieldDescriptor, s string) error {
-	if f.Message() != nil {
+	if f.Message() != nil && !textual(f.Message()) {
 		return wrong(f.JSONName(), "cannot be given here")
 	}
 	b := []byte(s)
 	switch f.Kind() { //nolint:exhaustive // the others are written as they are
-	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind, protoreflect.MessageKind:
 		b = appendString(nil, s)
 	}
-	v, err := decoder{}.value(f, b, f.JSONName(), nil)
+	v, err := decoder{}.value(f, b, f.JSONName(), func() protoreflect.Value { return m.NewField(f) })
 	switch {
 	case err != nil:
 		return wrong(f.JSONName(), "%.64q: %s", s, strings.TrimPrefix(err.Error(), f.JSONName()+": "))

@@ -70,6 +70,9 @@ func ServeHook(ctx context.Context, nc *nats.Conn, tenant, name string, f func(c
 		return fault.Wrap(fault.Unavailable, err, "cannot listen for questions")
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection may be closed
+	if err := flush(ctx, nc); err != nil && ctx.Err() == nil { // a refusal comes before its answer
+		return fault.Wrap(fault.Unavailable, err, "cannot listen for questions")
+	}
 	slots := make(chan struct{}, maxHookCalls)
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -91,6 +94,14 @@ func ServeHook(ctx context.Context, nc *nats.Conn, tenant, name string, f func(c
 			answerHook(ctx, m, f)
 		})
 	}
+}
+
+// flush waits until the server has seen what was sent. A context without an end
+// gets one: the client library asks for it.
+func flush(ctx context.Context, nc *nats.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return nc.FlushWithContext(ctx)
 }
 
 // answerHook answers one question. What is no question, and a handler that panics,

@@ -17,8 +17,8 @@ import (
 
 // permissions are the users that a NATS server of the operator's own shall have.
 type permissions struct {
-	services, publishers, readers, nkeys []string
-	out                                  string
+	services, publishers, readers, hooks, nkeys []string
+	out                                         string
 }
 
 func newPermissions(std stdio) *cobra.Command {
@@ -28,7 +28,7 @@ func newPermissions(std stdio) *cobra.Command {
 		Use:   "nats-permissions",
 		Short: "Write the configuration of a NATS server with users for everybody",
 		Long: `Write a configuration for a plain nats-server in which everybody has a user:
-Belfry's services, publishers and readers, each only for the tenants you name. It
+Belfry's services, publishers, readers and hooks, each only for the tenants you name. It
 has the limits Belfry needs, and the address, directory and certificates of the
 settings. Nobody gets in without credentials.
 
@@ -51,7 +51,8 @@ goes to the standard output and the passwords to the standard error, once.`,
 	fs.StringArrayVar(&p.services, "service", []string{embed.ServiceUser}, "`name` of a user for Belfry's own processes; repeatable")
 	fs.StringArrayVar(&p.publishers, "publisher", nil, "`name:tenant[,tenant]` of one who sends events; * = every tenant; repeatable")
 	fs.StringArrayVar(&p.readers, "reader", nil, "`name:tenant[,tenant]` of one who listens; * = every tenant; repeatable")
-	fs.StringArrayVar(&p.nkeys, "nkey", nil, "`name=U…`: the public nkey of a publisher or reader, instead of a password; repeatable")
+	fs.StringArrayVar(&p.hooks, "hook", nil, "`name:tenant[,tenant]` of one who answers hooks; * = every tenant; repeatable")
+	fs.StringArrayVar(&p.nkeys, "nkey", nil, "`name=U…`: the public nkey of one of these, instead of a password; repeatable")
 	fs.StringVar(&p.out, "out", "", "`file` to write to, and passwords beside it; must not exist or be one of ours")
 	s.flags(fs, "nats", "data-dir", "sync")
 	return cmd
@@ -115,7 +116,7 @@ func (p *permissions) users() (users []embed.User, err error) {
 	for _, list := range []struct {
 		role  embed.Role
 		items []string
-	}{{embed.RolePublisher, p.publishers}, {embed.RoleReader, p.readers}} {
+	}{{embed.RolePublisher, p.publishers}, {embed.RoleReader, p.readers}, {embed.RoleHook, p.hooks}} {
 		for _, item := range list.items {
 			name, tenants, ok := strings.Cut(item, ":")
 			if !ok || tenants == "" {
@@ -133,7 +134,7 @@ func (p *permissions) users() (users []embed.User, err error) {
 			}
 		}
 		if !found {
-			return nil, fault.New(fault.UsageError, "--nkey %q: must be <name>=<public key>, the name being that of a publisher or reader", item)
+			return nil, fault.New(fault.UsageError, "--nkey %q: must be <name>=<public key>, the name being that of a publisher, reader or hook", item)
 		}
 	}
 	return users, err

@@ -134,6 +134,9 @@ const maxScan = 2000
 // behind which the next page begins; deletion "" = about all.
 func (l *verdictLog) page(ctx context.Context, filter, deletion string, after uint64, since time.Time, limit int) (all []storedVerdict, end uint64, more bool, err error) {
 	end = after
+	if since.After(time.Now()) {
+		return nil, end, false, nil // and JetStream's clock ends in 2262
+	}
 	for scanned := 0; ; scanned++ {
 		from := uint64(0)
 		if end > 0 {
@@ -146,7 +149,7 @@ func (l *verdictLog) page(ctx context.Context, filter, deletion string, after ui
 		if len(all) == limit || scanned == maxScan {
 			return all, end, true, nil
 		}
-		if end = v.seq; deletion == "" || v.Deletion == deletion {
+		if end = v.seq; !v.Asked.Before(since) && (deletion == "" || v.Deletion == deletion) {
 			all = append(all, v)
 		}
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
-	"github.com/belfry-events/belfry/pkg/bus/embed"
 	"github.com/belfry-events/belfry/pkg/client"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -39,6 +38,7 @@ type hookWorld struct {
 	nats     *bustest.Server
 	h        *hooks
 	mux      *http.ServeMux
+	api      *api.Mux
 	token    string
 	registry *prometheus.Registry
 	tokens   *auth.HS256
@@ -88,7 +88,7 @@ func newHookWorld(t *testing.T, options ...hookOption) *hookWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.stop)
-	w := &hookWorld{t: t, nats: s.nats, h: h, mux: env.Mux, registry: env.Registry, tokens: tokens}
+	w := &hookWorld{t: t, nats: s.nats, h: h, mux: env.Mux, api: env.API, registry: env.Registry, tokens: tokens}
 	w.token = w.sign([]string{"AA"}, append(auth.Everything(), auth.Grant{Action: auth.Admin})...)
 	return w
 }
@@ -240,9 +240,4 @@ func (w *hookWorld) awaitVerdicts(n int, query string) []*objecteventv1.HookVerd
 		w.t.Fatalf("%d verdicts, not %d: %v", len(all), n, all)
 	}
 	return all
-}
-
-// embedded changes the NATS server.
-func embedded(change func(*embed.Options)) hookOption {
-	return func(s *hookSetup) { s.servers = append(s.servers, bustest.Embed(change)) }
 }

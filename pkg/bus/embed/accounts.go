@@ -27,7 +27,7 @@ import (
 // the server itself then publishes there. Across accounts an answer can only
 // land in the account that asked.
 //
-// For the same reason every publisher and reader with a name has an account of
+// For the same reason every publisher, reader and hook with a name has an account of
 // its own, AppAccount_<name>: in one account with others it could have an answer
 // delivered on live.evt.<another tenant>.… , where they would take it for an
 // event, or into an inbox of theirs.
@@ -67,9 +67,13 @@ func Accounts(users []User, noAuth string) (string, error) {
 			return "", fmt.Errorf("two users are called %s", u.Name)
 		}
 		a := object{"users": []object{u.user(r)}, "imports": crossing.admit(account, r)}
-		if r.hook != "" {
-			a["exports"] = []object{{"service": r.hook, "accounts": []string{Account}}}
-			imports = append(imports, object{"service": object{"account": account, "subject": r.hook}})
+		var exports []object
+		for _, hook := range r.hooks {
+			exports = append(exports, object{"service": hook, "accounts": []string{Account}})
+			imports = append(imports, object{"service": object{"account": account, "subject": hook}})
+		}
+		if exports != nil {
+			a["exports"] = exports
 		}
 		accounts[account] = a
 	}

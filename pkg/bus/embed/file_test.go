@@ -52,6 +52,9 @@ func plainServer(t *testing.T) *plain {
 		{Name: "erp", Role: embed.RolePublisher, Tenants: []string{embed.AllTenants}},
 		{Name: "dash", Role: embed.RoleReader, Tenants: []string{"AA"}},
 		{Name: "audit", Role: embed.RoleReader, Tenants: []string{embed.AllTenants}},
+		{Name: "guard", Role: embed.RoleHook, Tenants: []string{"AA"}},
+		{Name: "second", Role: embed.RoleHook, Tenants: []string{"AA"}},
+		{Name: "spy", Role: embed.RoleHook, Tenants: []string{"BB"}},
 		{Name: "keyed", Role: embed.RolePublisher, Tenants: []string{"AA"}, NKey: public},
 	}
 	for i, u := range users {

@@ -14,22 +14,23 @@ import (
 // Role is what a user of the NATS server is for. The set is closed.
 type Role string
 
-// The roles. Tenants narrow publishers and readers.
+// The roles. Tenants narrow publishers, readers and hooks.
 const (
 	RoleService   Role = "service"   // Belfry's own processes: everything in Account
 	RoleApp       Role = "app"       // whoever connects without credentials: publish, read, answer hooks
 	RolePublisher Role = "publisher" // send events, operations and real-time events
 	RoleReader    Role = "reader"    // listen to live events, time and presence
+	RoleHook      Role = "hook"      // answer the questions to hooks
 )
 
-// AllTenants is the tenant of a publisher or reader of every tenant.
+// AllTenants is the tenant of a publisher, reader or hook of every tenant.
 const AllTenants = "*"
 
 // User is one who may connect.
 type User struct {
 	Name    string   // letters, digits, "-" and "_"
 	Role    Role     // what it may
-	Tenants []string // where a publisher or reader may; AllTenants = everywhere
+	Tenants []string // where all but services and app may; AllTenants = everywhere
 
 	Password string // as it is, or its bcrypt hash
 	NKey     string // its public nkey, instead of a password
@@ -82,7 +83,7 @@ type use struct{ subject, of string }
 // rights are what one user may, beside its inbox.
 type rights struct {
 	asks, hears []use
-	hook        string // what it may answer
+	hooks       []string // what it may answer
 }
 
 func (r *rights) ask(subjects ...string) {
@@ -108,7 +109,7 @@ func (u User) rights() (r rights, err error) {
 	r.ask(subject.Roots.Service)
 	switch {
 	case u.Role == RoleApp:
-		r = rights{hook: subject.Roots.Hook}
+		r = rights{hooks: []string{subject.Roots.Hook}}
 		for _, q := range requests {
 			r.ask(q.subject)
 		}
@@ -118,6 +119,16 @@ func (u User) rights() (r rights, err error) {
 	case u.Role == RoleReader && all:
 		r.ask(directGet, lastOf, streamInfo)
 		r.hear(feeds...)
+	case u.Role == RoleHook && all:
+		r.hooks = []string{subject.Roots.Hook}
+	case u.Role == RoleHook:
+		for _, tenant := range u.Tenants {
+			s, err := subject.TenantOf(subject.Roots.Hook, tenant)
+			if err != nil {
+				return r, err
+			}
+			r.hooks = append(r.hooks, s)
+		}
 	case u.Role == RolePublisher:
 		for _, tenant := range u.Tenants {
 			for _, root := range []string{subject.Roots.Events, subject.Roots.Operations, subject.Roots.Realtime} {
@@ -157,12 +168,12 @@ func (u User) check() error {
 	invalid := func(format string, args ...any) error {
 		return fault.Field(fault.InvalidConfig, "user", "%.64q "+format, append([]any{u.Name}, args...)...)
 	}
-	named := u.Role == RolePublisher || u.Role == RoleReader
+	named := u.Role == RolePublisher || u.Role == RoleReader || u.Role == RoleHook
 	switch {
 	case !userName.MatchString(u.Name):
 		return invalid("must be 1 to 63 letters, digits, - and _, and begin with a letter or digit")
 	case !named && u.Role != RoleService && u.Role != RoleApp:
-		return invalid("has the role %q; there are service, app, publisher and reader", u.Role)
+		return invalid("has the role %q; there are service, app, publisher, reader and hook", u.Role)
 	case named && (u.Name == ServiceUser || u.Name == AppUser):
 		return invalid("is a name of our own")
 	case named && len(u.Tenants) == 0:
@@ -203,8 +214,8 @@ func (u User) user(r rights) object {
 		subscribe = append(subscribe, h.subject)
 	}
 	permissions := object{"publish": object{"allow": publish}}
-	if r.hook != "" {
-		subscribe = append(subscribe, r.hook)
+	if r.hooks != nil {
+		subscribe = append(subscribe, r.hooks...)
 		permissions["allow_responses"] = object{"max": responseMessages, "expires": responseTime}
 	}
 	permissions["subscribe"] = object{"allow": subscribe}
