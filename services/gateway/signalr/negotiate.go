@@ -40,7 +40,7 @@ const maxNegotiate = 1
 func (s *Server) Negotiate(w http.ResponseWriter, r *http.Request) {
 	who, err := s.authenticate(r, true)
 	if err != nil {
-		api.WriteError(w, r, err)
+		refuse(w, r, err)
 		return
 	}
 	query := r.URL.Query()

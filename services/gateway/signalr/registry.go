@@ -12,7 +12,8 @@ import (
 // registry knows the connections of this replica by their tokens, and for a while
 // the tokens of those that have ended: a ticket is good for one connection.
 type registry struct {
-	mu     *sync.Mutex
+	mu     sync.Mutex
+	work   sync.WaitGroup // what runs for connections
 	open   map[string]*Conn
 	over   map[string]int64 // token → unix seconds after which its ticket opens nothing any more
 	slots  [turn]map[*Conn]struct{}
@@ -20,15 +21,27 @@ type registry struct {
 	closed bool
 }
 
-func newRegistry() registry {
-	l := registry{mu: &sync.Mutex{}, open: map[string]*Conn{}, over: map[string]int64{}}
+func newRegistry() *registry {
+	l := &registry{open: map[string]*Conn{}, over: map[string]int64{}}
 	for i := range l.slots {
 		l.slots[i] = map[*Conn]struct{}{}
 	}
 	return l
 }
 
-// add makes c known. Codes draining, connection_in_use.
+// start runs f, which whoever stops the server waits for, unless it stops already.
+func (l *registry) start(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.work.Go(f)
+	return true
+}
+
+// add makes c known, and counts it as work until its finish. Codes draining,
+// connection_in_use.
 func (l *registry) add(c *Conn) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -42,6 +55,7 @@ func (l *registry) add(c *Conn) error {
 		}
 		l.open[c.token] = c
 	}
+	l.work.Add(1)
 	c.slot = l.next
 	l.next = (l.next + 1) % turn
 	l.slots[c.slot][c] = struct{}{}
@@ -106,14 +120,17 @@ func (l *registry) all() []*Conn {
 	return list
 }
 
-// close lets nobody in any more, and forgets all tokens.
+// close lets nobody in any more, and forgets all tokens, but of those who have to
+// come once more to hear that it is over.
 func (l *registry) close() []*Conn {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
 	list := l.all()
 	for _, c := range list {
-		l.forget(c)
+		if c.way != longPoll {
+			l.forget(c)
+		}
 	}
 	return list
 }

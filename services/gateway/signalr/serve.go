@@ -44,8 +44,14 @@ func (s *Server) authenticate(r *http.Request, fresh bool) (*auth.Principal, err
 // Get is GET of the hub: it connects, or polls.
 func (s *Server) Get(w http.ResponseWriter, r *http.Request) {
 	if err := s.get(w, r); err != nil {
-		api.WriteError(w, r, err)
+		refuse(w, r, err)
 	}
+}
+
+// refuse answers an error. The header says which one where a page sees no body.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Set("Belfry-Fault", string(fault.CodeOf(err)))
+	api.WriteError(w, r, err)
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
@@ -75,7 +81,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case asks == longPoll:
 			return c.poll(w, r)
-		case asks == webSocket && c.replay != nil:
+		case asks == webSocket && c.stateful():
 			return s.returnWebSocket(w, r, c)
 		}
 		return errInUse
@@ -103,7 +109,7 @@ func (s *Server) Post(w http.ResponseWriter, r *http.Request) {
 		body, err = api.ReadBody(w, r, s.o.MaxRequest)
 	}
 	if err != nil {
-		api.WriteError(w, r, err)
+		refuse(w, r, err)
 		return
 	}
 	c.receive(body, nil)
@@ -118,7 +124,7 @@ func (s *Server) Delete(w http.ResponseWriter, r *http.Request) {
 		err = fault.Field(fault.InvalidRequest, "id", "its connection uses %s, which ends without a request", c.way)
 	}
 	if err != nil {
-		api.WriteError(w, r, err)
+		refuse(w, r, err)
 		return
 	}
 	c.end()

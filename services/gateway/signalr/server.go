@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/auth"
@@ -77,8 +76,7 @@ type Server struct {
 
 	life context.Context // ends when connections must
 	end  context.CancelFunc
-	work sync.WaitGroup // what runs for connections beside requests
-	list registry
+	list *registry
 	seal seal
 }
 
@@ -112,7 +110,7 @@ func (s *Server) Stop() {
 	for _, c := range s.list.all() {
 		c.end()
 	}
-	s.work.Wait()
+	s.list.work.Wait()
 }
 
 // protocolOf is for those who write to a connection.
