@@ -207,6 +207,9 @@ func (s *Service) ReadEvents(ctx context.Context, r *gatewayv1.ReadEventsRequest
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseSignals(want); err != nil {
+		return nil, err
+	}
 	p, err := s.readPage(ctx, tenant, r.GetAfter(), limit, want)
 	if err != nil {
 		return nil, err

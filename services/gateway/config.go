@@ -24,6 +24,7 @@ type Config struct {
 	RecentFor            time.Duration `config:"gateway.recent_for" usage:"how long recent events are kept in memory"`
 	ExpiryWarning        time.Duration `config:"gateway.expiry_warning" usage:"how long before its token's end a client is told to send a newer one"`
 	DrainWindow          time.Duration `config:"gateway.drain_window" usage:"over how long a gateway that stops spreads the goodbyes to its connections; shorter if there are few"`
+	PresenceGrace        time.Duration `config:"gateway.presence_grace" usage:"how long a user whose last connection closed stays online, so that a page that loads anew does not flap; the same on all gateways"`
 	AllowedOrigins       []string      `config:"gateway.allowed_origins" usage:"hosts of browser pages, beside our own, that may open connections; * allows all"`
 	Console              bool          `config:"gateway.console" usage:"serve the console page at /"`
 }
@@ -42,6 +43,7 @@ func Default() Config {
 		LogReads:         64,
 		ExpiryWarning:    30 * time.Second,
 		DrainWindow:      5 * time.Second, // with the time to leave below the 30 s that Kubernetes gives
+		PresenceGrace:    3 * time.Second, // longer than a page, or an event stream's retry, takes to come back
 		RecentBytes:      32 << 20,
 		RecentFor:        time.Minute, // longer than a restart or a change of networks takes
 		Console:          true,
@@ -69,6 +71,7 @@ func (c Config) Validate() error {
 		{"gateway.log_reads", int64(c.LogReads), 1, 4096},
 		{"gateway.expiry_warning", int64(c.ExpiryWarning), 0, int64(time.Hour)},
 		{"gateway.drain_window", int64(c.DrainWindow), 0, int64(10 * time.Minute)},
+		{"gateway.presence_grace", int64(c.PresenceGrace), 0, int64(time.Minute)},
 		{"gateway.recent_bytes", int64(c.RecentBytes), 0, 64 << 30},
 		{"gateway.recent_for", int64(c.RecentFor), int64(time.Second), int64(24 * time.Hour)},
 	} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/services/gateway/internal/roster"
 )
 
 // sink is the wire of one connection. The queue calls it from one goroutine at a
@@ -59,7 +60,12 @@ type connection struct {
 	forms forms
 
 	// The wheel's, under its lock.
-	slot    int
+	slot int
+
+	// The crowd's, under its lock; codes is set before it enters.
+	codes   codeSet
+	present bool
+	persons []roster.Person
 	expires int64 // unix seconds at which its token has had its time
 	warned  bool  // that it soon will have
 }

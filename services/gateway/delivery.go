@@ -84,7 +84,7 @@ func (d *delivery) item(p protocol, f forms) *item {
 			return e.item
 		}
 	}
-	it := &item{body: d.encode(p, f), span: d.span, born: d.born}
+	it := &item{body: d.encode(p, f), span: d.span, born: d.born, realtime: d.unstored()}
 	if !d.ev.ExpiryTime.IsZero() {
 		it.expires = d.ev.ExpiryTime.UnixNano()
 	}
@@ -111,18 +111,25 @@ func (d *delivery) encode(p protocol, f forms) []byte {
 		part++
 		switch p {
 		case plain:
-			b = append(b, `{"cursor":"`...)
-			b = append(b, cursor...)
-			b = append(b, `","event":`...)
+			if d.unstored() {
+				b = append(b, `{"event":`...)
+			} else {
+				b = append(b, `{"cursor":"`...)
+				b = append(b, cursor...)
+				b = append(b, `","event":`...)
+			}
 			b = d.appendForm(b, i)
 			b = append(b, "}\n"...)
 		case sse:
-			b = append(b, "id: "...)
-			b = append(b, cursor...)
-			if left != 0 { // a browser that is cut here resumes behind the forms it has
-				b = append(b, '+', byte('0'+part/10), byte('0'+part%10))
+			if !d.unstored() { // without an id, a browser goes on with the one it has
+				b = append(b, "id: "...)
+				b = append(b, cursor...)
+				if left != 0 { // a browser that is cut here resumes behind the forms it has
+					b = append(b, '+', byte('0'+part/10), byte('0'+part%10))
+				}
+				b = append(b, '\n')
 			}
-			b = append(b, "\ndata: "...)
+			b = append(b, "data: "...)
 			b = d.appendForm(b, i)
 			b = append(b, "\n\n"...)
 		}
@@ -134,7 +141,7 @@ func (d *delivery) appendForm(b []byte, i int) []byte {
 	if i == 0 {
 		return d.ev.AppendJSON(b)
 	}
-	b, _ = d.views[i-1].AppendJSON(b, d.ev) // newDelivery saw that it has this view
+	b, _ = d.views[i-1].AppendJSON(b, d.ev) // who made the delivery saw that it has this view
 	return b
 }
 

@@ -65,6 +65,7 @@ type feed struct {
 	every time.Duration
 
 	live    chan *nats.Msg
+	signals chan *nats.Msg // what is never stored and somebody subscribed to
 	found   chan finding
 	renewed chan topology.Log
 	epoch   atomic.Pointer[string] // of EVENTS; the feed goroutine changes it if the stream is made anew
@@ -83,7 +84,10 @@ func (f *feed) acquire(ctx context.Context, token string) error {
 	f.hub.mu.Lock()
 	t, ok := f.hub.tenants[token]
 	if !ok {
-		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{}), reaching: make(chan struct{}, 1), delivered: f.stats.deliveredTo(token)}
+		t = &tenantFeed{token: token, filter: subject.TokenEvents(token), ready: make(chan struct{}), reaching: make(chan struct{}, 1)}
+		if !unstored(token) {
+			t.delivered = f.stats.deliveredTo(token)
+		}
 		f.hub.tenants[token] = t
 	}
 	t.refs++
@@ -110,6 +114,9 @@ func (f *feed) open(t *tenantFeed) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err := func() error {
+		if unstored(t.token) {
+			return f.openSignal(ctx, t)
+		}
 		sub, err := f.nc.ChanSubscribe(subject.TokenLive(t.token), f.live)
 		if err != nil {
 			return err
@@ -142,6 +149,19 @@ func (f *feed) open(t *tenantFeed) {
 	if t.err != nil {
 		f.unsubscribe(t)
 	}
+}
+
+// openSignal listens to what is never stored. It has no position, so nobody
+// compares it with the log.
+func (f *feed) openSignal(ctx context.Context, t *tenantFeed) error {
+	sub, err := f.nc.ChanSubscribe(t.token, f.signals)
+	if err != nil {
+		return err
+	}
+	f.hub.mu.Lock()
+	t.sub = sub
+	f.hub.mu.Unlock()
+	return f.nc.FlushWithContext(ctx)
 }
 
 // release takes back one acquire per token.

@@ -40,12 +40,17 @@ func newFilter(tenant, topic, verb, name string) (filter, error) {
 	if topic != "" || verb != "" {
 		return f, fault.Field(fault.InvalidRequest, "name", "excludes topic and verb; send either")
 	}
+	if subject.Fold(name) == presenceName {
+		f.name = presenceName
+		return f, nil
+	}
 	v, ok := event.LookupView(name)
 	switch {
 	case !ok:
 		return f, fault.Field(fault.UnknownName, "name", "%q is not the name of an event", name)
-	case v.Form != event.Durable:
-		return f, fault.Field(fault.UnknownName, "name", "%q is not a durable event; this feed carries durable events only", name)
+	case v.Form == event.Realtime:
+		// Subscribing to one would seem to leave the others out.
+		return f, fault.Field(fault.UnknownName, "name", "%s is a real-time event: these come without subscribing; to have only some codes, narrow the connection to them", v.Name)
 	}
 	f.name = v.Name
 	return f, nil
@@ -55,6 +60,9 @@ func newFilter(tenant, topic, verb, name string) (filter, error) {
 // function has allowed each. A filter without tenant or topic means what the
 // token grants, and is refused only if that is nothing.
 func (f filter) keys(p *auth.Principal) ([]key, error) {
+	if f.signal() {
+		return f.signalKeys(p)
+	}
 	tenants := []string{f.tenant}
 	if f.tenant == "" {
 		tenants = p.Tenants

@@ -42,7 +42,7 @@ func FuzzFrames(f *testing.F) {
 	principal := &auth.Principal{Subject: "anna", Tenants: []string{"AA"}, Grants: auth.Everything()}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		out := &paper{}
-		c, err := w.s.newConnection(plain, principal, out)
+		c, err := w.s.newConnection(plain, principal, out, allCodes)
 		if err != nil {
 			t.Fatal(err)
 		}

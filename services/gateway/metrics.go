@@ -32,6 +32,7 @@ type metrics struct {
 
 	registry prometheus.Registerer
 	tenants  labels
+	signalMetrics
 }
 
 // Where a resumption gets its events.
@@ -58,7 +59,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return c
 	}
 	m := &metrics{
-		registry: r,
+		signalMetrics: newSignalMetrics(r),
+		registry:      r,
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "belfry", Subsystem: "gateway", Name: "connections", Help: "Open connections.",
 		}, []string{"transport"}),

@@ -159,7 +159,9 @@ func newReplay(c *connection, r resumption) *replay {
 	p := &replay{c: c, r: r, keys: keySet(r.want), after: r.cursor.Seq, source: fromMemory, filter: subject.Events}
 	tenants := map[string]bool{}
 	for k := range p.keys {
-		tenants[k.tenant] = true
+		if !unstored(k.tenant) {
+			tenants[k.tenant] = true
+		}
 	}
 	p.tenants = slices.Collect(maps.Keys(tenants))
 	if len(p.tenants) == 1 {

@@ -19,6 +19,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
 	"github.com/belfry-events/belfry/pkg/topology"
+	"github.com/belfry-events/belfry/services/gateway/internal/roster"
 )
 
 // Options are what a process gives the gateway.
@@ -46,6 +47,11 @@ type Service struct {
 	feed  *feed
 	wheel *wheel
 
+	signals  *signals
+	crowd    *crowd
+	who      *roster.Roster
+	interest *interest
+
 	life    context.Context // ends when connections must
 	end     context.CancelFunc
 	ready   chan struct{}
@@ -69,8 +75,9 @@ func New(o Options) (*Service, error) {
 	s.stats.queues(s.hub.waiting)
 	s.feed = &feed{
 		hub: s.hub, log: s.log, nc: o.Env.Bus.NC, out: s.out, stats: s.stats, trace: s.trace, every: o.Config.CheckEvery,
-		live: make(chan *nats.Msg, feedBacklog), found: make(chan finding), renewed: make(chan topology.Log),
+		live: make(chan *nats.Msg, feedBacklog), signals: make(chan *nats.Msg, signalBacklog), found: make(chan finding), renewed: make(chan topology.Log),
 	}
+	s.assemble()
 	s.mount(o.Env.Mux)
 	if err := s.mountAPI(o.Env.API); err != nil {
 		return nil, fmt.Errorf("mount the gateway's API: %w", err)
@@ -102,6 +109,8 @@ func (s *Service) Run(ctx context.Context) error {
 	background.Go(func() { s.feed.watch(s.life) })
 	background.Go(func() { s.turnWheel(s.life) })
 	background.Go(func() { s.closeRevoked(s.life) })
+	background.Go(func() { s.signals.run(s.life) })
+	background.Go(func() { s.keepRoster(s.life) })
 	s.serving.Store(true)
 	close(s.ready)
 
@@ -127,12 +136,13 @@ func (s *Service) Check(context.Context) error {
 // in those itself.
 var errNotServing = fault.New(fault.Draining, "the gateway does not serve; come back to another replica")
 
-// newConnection makes a connection known to the hub and the ping wheel. Codes
+// newConnection makes a connection known to the hub, the ping wheel and the crowd:
+// real-time events of these codes come from here on. Codes
 // draining, at_capacity, too_many_connections.
-func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink) (*connection, error) {
+func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink, codes codeSet) (*connection, error) {
 	c := &connection{
 		id: event.NewID(), proto: p, principal: principal, out: out,
-		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace, expires: principal.Expires.Unix(),
+		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace, expires: principal.Expires.Unix(), codes: codes,
 	}
 	c.alive.Store(time.Now().Unix())
 	if err := s.hub.join(c); err != nil {
@@ -144,6 +154,8 @@ func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink)
 		c.shut(fault.TokenRevoked)
 	}
 	s.stats.connected(p, principal, 1)
+	s.crowd.enter(c)
+	s.interest.wait()
 	return c, nil
 }
 
@@ -152,6 +164,7 @@ func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink)
 func (s *Service) endConnection(c *connection) {
 	c.kill()
 	s.wheel.remove(c)
+	s.crowd.leave(c)
 	s.stats.connected(c.proto, c.principal, -1)
 	s.feed.release(s.hub.leave(c)...)
 }

@@ -124,6 +124,8 @@ func (n *session) frame(line []byte) {
 		err = n.resume(f.GetId(), body.Resume)
 	case *gatewayv1.ClientFrame_Token:
 		reply, err = n.renew(body.Token)
+	case *gatewayv1.ClientFrame_Narrow:
+		reply, err = n.narrow(body.Narrow)
 	case *gatewayv1.ClientFrame_Ping:
 		reply = &gatewayv1.ServerFrame{Frame: &gatewayv1.ServerFrame_Pong{Pong: &gatewayv1.Pong{}}}
 	default:

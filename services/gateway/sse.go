@@ -29,6 +29,11 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
+	codes, err := narrowQuery(query)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
 	after := r.Header.Get("Last-Event-ID")
 	if after == "" {
 		after = query.Get("after")
@@ -41,7 +46,7 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := &sseSink{w: w, flusher: http.NewResponseController(w), timeout: s.config.WriteTimeout, cancel: cancel}
-	c, err := s.newConnection(sse, principal, out)
+	c, err := s.newConnection(sse, principal, out, codes)
 	if err != nil {
 		h.Del("X-Accel-Buffering")
 		api.WriteError(w, r, err)
@@ -71,7 +76,7 @@ func (s *Service) startSSE(ctx context.Context, c *connection, want map[filter][
 			return err
 		}
 		done, err := s.startResume(ctx, c, resumption{cursor: cursor, parts: parts, want: want}, func() {
-			c.answer(&item{body: []byte("retry: 2000\nid: " + after + "\n\n")})
+			c.answer(&item{body: opening(after)})
 		})
 		if err == nil {
 			<-done // ends with ctx, too
@@ -85,8 +90,17 @@ func (s *Service) startSSE(ctx context.Context, c *connection, want map[filter][
 		c.answer(sseMessage("gone", fault.From(err)))
 	}
 	return s.subscribe(ctx, c, want, func(from event.Cursor) {
-		c.answer(&item{body: []byte("retry: 2000\nid: " + from.String() + "\n\n")})
+		c.answer(&item{body: opening(from.String())})
 	})
+}
+
+// opening is the first message: the position from which the stream is live, if it
+// has one.
+func opening(at string) []byte {
+	if at == "" {
+		return []byte("retry: 2000\n: live\n\n")
+	}
+	return []byte("retry: 2000\nid: " + at + "\n\n")
 }
 
 // wanted reads the filters of a query: each of topic, verb and name may be

@@ -45,7 +45,11 @@ func (s *Service) subscribe(ctx context.Context, c *connection, want map[filter]
 	if err != nil {
 		return err
 	}
-	answer(s.cursor(from))
+	at := event.Cursor{}
+	if from > 0 || len(durable(want)) > 0 {
+		at = s.cursor(from)
+	}
+	answer(at)
 	if !c.stopHolding() {
 		c.shut(fault.SlowConsumer)
 	}
@@ -76,6 +80,10 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 	for _, f := range s.hub.filters(c) {
 		s.feed.release(s.hub.unsubscribe(c, f)...)
 	}
+	if len(p.tenants) == 0 { // nothing it asks for is ever missed
+		accepted()
+		return s.resumeSignals(c, r.want)
+	}
 	c.fallBehind()
 	accepted()
 	done = make(chan struct{})
@@ -97,6 +105,16 @@ func (s *Service) startResume(ctx context.Context, c *connection, r resumption, 
 		}
 	}()
 	return done, nil
+}
+
+// resumeSignals is a resumption of what is never stored: it is live at once.
+func (s *Service) resumeSignals(c *connection, want map[filter][]key) (done chan struct{}, err error) {
+	_, unused, err := s.hub.subscribe(c, want, len(want))
+	s.feed.release(unused...)
+	c.stopHolding()
+	done = make(chan struct{})
+	close(done)
+	return done, err
 }
 
 // admitReplay says whether what lies behind the cursor can be had: from memory,

@@ -78,6 +78,7 @@ func (s *Service) renew(ctx context.Context, c *connection, p *auth.Principal, k
 	before := c.principal
 	s.feed.release(s.hub.renew(c, p, kept, ended)...)
 	s.wheel.renew(c, p.Expires.Unix())
+	s.crowd.renew(c, p)
 	s.stats.moved(before, p)
 	if s.guard.Revoked(p) != nil { // since it was verified
 		c.shut(fault.TokenRevoked)

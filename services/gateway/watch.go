@@ -72,7 +72,7 @@ func (f *feed) behind(end uint64) []*tenantFeed {
 	for _, t := range f.hub.tenants {
 		select {
 		case <-t.ready:
-			if t.err == nil && t.pos < end {
+			if t.err == nil && t.pos < end && !unstored(t.token) {
 				list = append(list, t)
 			}
 		default:
@@ -89,6 +89,9 @@ func (f *feed) restart(state topology.Log) {
 	f.epoch.Store(&state.Epoch)
 	f.hub.end = state.Last
 	for _, t := range f.hub.tenants {
+		if unstored(t.token) {
+			continue
+		}
 		t.pos, t.base, t.window, t.tooFar = state.Last, state.Last, nil, 0
 	}
 	f.hub.mu.Unlock()

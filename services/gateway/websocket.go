@@ -32,6 +32,11 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol))
 		return
 	}
+	codes, err := narrowQuery(r.URL.Query())
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
 	principal, refused := s.authenticate(r)
 	if fault.CodeOf(refused) == fault.RateLimited {
 		// Before the handshake, which is what the limit is to save; a browser takes it
@@ -67,7 +72,7 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		api.Refused(r.Context(), fault.CodeOf(refused))
 	}
 	var full error
-	c, full = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket})
+	c, full = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket}, codes)
 	switch {
 	case full != nil:
 		code := fault.CodeOf(full)
