@@ -17,6 +17,7 @@ replace github.com/belfry-events/belfry/proto => ../../proto
 require (
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/services/gateway v0.0.0
+	github.com/belfry-events/belfry/services/objectevent v0.0.0
 	github.com/belfry-events/belfry/services/mailbox v0.0.0
 	github.com/google/go-cmp v0.7.0
 	github.com/nats-io/nats.go v1.55.0

@@ -9,6 +9,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/run"
 	"github.com/belfry-events/belfry/services/gateway"
 	"github.com/belfry-events/belfry/services/mailbox"
+	"github.com/belfry-events/belfry/services/objectevent"
 	"github.com/belfry-events/belfry/services/scheduler"
 )
 
@@ -18,14 +19,18 @@ type settings struct {
 	gateway   gateway.Config
 	scheduler scheduler.Config
 	mailbox   mailbox.Config
+
+	objectevent objectevent.Config
 }
 
 func newSettings() *settings {
-	return &settings{process: process.Default(), gateway: gateway.Default(), scheduler: scheduler.Default(), mailbox: mailbox.Default()}
+	return &settings{process: process.Default(), gateway: gateway.Default(), scheduler: scheduler.Default(), mailbox: mailbox.Default(), objectevent: objectevent.Default()}
 }
 
 // services is what pkg/process fills beside its own settings.
-func (s *settings) services() []any { return []any{&s.gateway, &s.scheduler, &s.mailbox} }
+func (s *settings) services() []any {
+	return []any{&s.gateway, &s.objectevent, &s.scheduler, &s.mailbox}
+}
 
 // parts is the all-in-one: every service, in the order they start. None needs
 // another to start; they meet on NATS, here as on a cluster.
@@ -33,6 +38,9 @@ func (s *settings) parts() []process.Part {
 	return []process.Part{
 		{Name: "gateway", About: "live events to open windows; HTTP in", New: func(e process.Env) (run.Service, error) {
 			return gateway.New(gateway.Options{Config: s.gateway, Env: e})
+		}},
+		{Name: "objectevent", About: "what follows from operations; asks before deletions", Topology: objectevent.Topology, New: func(e process.Env) (run.Service, error) {
+			return objectevent.New(objectevent.Options{Config: s.objectevent, Env: e})
 		}},
 		{Name: "scheduler", About: "time events, and schedules of users", Topology: scheduler.Topology, New: func(e process.Env) (run.Service, error) {
 			return scheduler.New(scheduler.Options{Config: s.scheduler, Env: e})
@@ -43,15 +51,20 @@ func (s *settings) parts() []process.Part {
 	}
 }
 
+func partNames(parts []process.Part) []string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = p.Name
+	}
+	return names
+}
+
 // only picks parts by name; no names = all. Code usage, listing the names.
 func only(parts []process.Part, names []string) ([]process.Part, error) {
 	if len(names) == 0 {
 		return parts, nil
 	}
-	known := make([]string, len(parts))
-	for i, p := range parts {
-		known[i] = p.Name
-	}
+	known := partNames(parts)
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			return nil, fault.New(fault.UsageError, "--only: there is no part %q; the parts are %s", name, strings.Join(known, ", "))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ Every setting can also be an environment variable or a line in a file;
 			return p.Run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringSliceVar(&names, "only", nil, "run only these `parts`, separated by commas: gateway")
+	cmd.Flags().StringSliceVar(&names, "only", nil, "run only these `parts`, separated by commas: "+strings.Join(partNames(s.parts()), ", "))
 	s.flags(cmd.Flags())
 	return cmd
 }

@@ -46,13 +46,7 @@ type opWorld struct {
 
 // shapes adds what the service keeps to what bustest ensures.
 func shapes(t topology.Options) bustest.Option {
-	return bustest.Spec(func(s *topology.Spec) {
-		if t.Replicas == 0 {
-			t.Replicas = 1
-		}
-		t.MaxEventBytes, t.MaxConsumers = topology.DefaultMaxEventBytes, topology.DefaultMaxConsumers
-		*s = s.And(Topology(t))
-	})
+	return bustest.Spec(func(s *topology.Spec) { *s = s.And(Topology(t)) })
 }
 
 func newOpWorld(t testing.TB) *opWorld {

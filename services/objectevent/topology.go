@@ -1,6 +1,8 @@
 package objectevent
 
 import (
+	"cmp"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -15,6 +17,9 @@ const (
 
 // Topology is what the service keeps in JetStream.
 func Topology(o topology.Options) topology.Spec {
+	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.MaxEventBytes = cmp.Or(o.MaxEventBytes, topology.DefaultMaxEventBytes)
+	o.MaxConsumers = cmp.Or(o.MaxConsumers, topology.DefaultMaxConsumers)
 	return topology.Spec{Streams: []jetstream.StreamConfig{operations(o), trashed(o)}}.And(HookTopology(o))
 }
 
@@ -33,7 +38,6 @@ func operations(o topology.Options) jetstream.StreamConfig {
 		Replicas:         o.Replicas,
 		MaxMsgSize:       int32(o.MaxEventBytes + topology.HeaderRoom),
 		MaxConsumers:     o.MaxConsumers,
-		AllowDirect:      false,
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: subject.Operations, Destination: subject.PartitionedOperations},
 	}
 }
