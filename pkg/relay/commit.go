@@ -133,7 +133,8 @@ func (s *session) dropKnown(ctx context.Context, p *plan) (dropped bool, err err
 			return dropped, err
 		}
 		if m != nil {
-			it.effects, dropped = Effects{}, true
+			it.drop()
+			dropped = true
 		}
 	}
 	return dropped, nil

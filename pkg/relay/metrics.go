@@ -12,6 +12,7 @@ type gauges struct {
 	attempts    prometheus.Gauge
 	batch       prometheus.Observer
 	relayed     prometheus.Counter
+	known       prometheus.Counter
 	takeovers   prometheus.Counter
 	conflicts   prometheus.Counter
 	recreated   prometheus.Counter
@@ -34,6 +35,7 @@ func newGauges(o Options) *gauges {
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
 		}, label)).WithLabelValues(o.Name),
 		relayed:     counter("belfry_relay_messages_total", "Source messages relayed."),
+		known:       counter("belfry_relay_known_total", "Source messages whose effects were dropped, because they had happened before (Once)."),
 		takeovers:   counter("belfry_relay_takeovers_total", "Times this worker took the relay over."),
 		conflicts:   counter("belfry_relay_conflicts_total", "Times another worker had moved the cursor first."),
 		recreated:   counter("belfry_relay_consumer_recreated_total", "Times the source's durable had disappeared and was made again."),

@@ -23,6 +23,7 @@ type Message struct {
 	Data    []byte
 	At      event.Cursor // where the source keeps it
 	Stored  time.Time    // since when
+	Known   bool         // only for AfterCommit: its Once was stored before, so its effects were dropped
 }
 
 // Effects are what follows from one source message.

@@ -18,6 +18,9 @@ type item struct {
 	mapped  bool
 }
 
+// drop takes the effects off: what is to happen once has happened.
+func (it *item) drop() { it.effects, it.Known = Effects{}, true }
+
 // plan is one batch to be, and what is acknowledged after it.
 type plan struct {
 	msgs  []*nats.Msg // without the cursor
@@ -131,7 +134,7 @@ func (s *session) take(p *plan, full <-chan time.Time) (*item, error) {
 // message that is too much for one batch starts a plan of its own, in parts.
 func (s *session) place(p *plan, it *item) bool {
 	if o := it.effects.Once; o != nil && p.once[o.Subject] != nil {
-		it.effects = Effects{} // its twin is in this very batch
+		it.drop() // its twin is in this very batch
 	}
 	from := 0
 	if s.cur.Head == it.At.Seq {

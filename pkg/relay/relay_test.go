@@ -143,3 +143,36 @@ func TestAfterBatch(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What was relayed before has no effects, and AfterCommit is told so, whether its
+// twin was in an earlier batch or is in the same one.
+func TestOE6WhatIsKnownIsToldApart(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t, bustest.Spec(streams)).Bus()
+	o, known := options(b), make(chan bool, 10)
+	o.Map = func(_ context.Context, m relay.Message) (relay.Effects, error) {
+		return relay.Effects{Msgs: []*nats.Msg{{Subject: "dst.m", Data: m.Data}}, Once: &nats.Msg{Subject: "dst.once." + string(m.Data)}}, nil
+	}
+	o.AfterCommit = func(_ context.Context, m relay.Message) error { known <- m.Known; return nil }
+	send := func(body string) {
+		if _, err := b.JS.Publish(t.Context(), "src.a", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("1")
+	send("1")
+	r := start(t, o)
+	if first, twin := <-known, <-known; first || !twin {
+		t.Errorf("in one batch: known %v, %v", first, twin)
+	}
+	send("1")
+	if !<-known {
+		t.Error("in a later batch: not known")
+	}
+	if err := r.Await(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := stored(t, b, "TARGET", "dst.m"); len(got) != 1 {
+		t.Errorf("stored %q", got)
+	}
+}

@@ -99,6 +99,9 @@ func (s *session) settle(p *plan) error {
 		}
 	}
 	for _, it := range p.items {
+		if it.Known {
+			s.metrics.known.Inc()
+		}
 		if s.o.AfterCommit != nil {
 			ctx := telemetry.Extract(s.ctx, it.Header)
 			if err := s.insist(it, func() error { return s.o.AfterCommit(ctx, it.Message) }); err != nil {
