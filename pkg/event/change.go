@@ -19,6 +19,10 @@ type Change struct {
 	New      json.RawMessage   `json:"new,omitempty"`      // values after, an object; absent for a deletion
 }
 
+// ActionDelete is the action of a deletion without trash, told apart where the verb
+// is the same: deleting.
+const ActionDelete = "delete"
+
 // Actor is who made a change.
 type Actor struct {
 	User    string `json:"user,omitempty"`    // unique user name

@@ -32,9 +32,10 @@ type View struct {
 // that did not ask for them.
 func noFrm(e *Event) bool { return e.Frm != nil && !*e.Frm }
 
-// noAsk also hides the deletion that was only seen afterwards: nobody could
-// have vetoed it.
-func noAsk(e *Event) bool { return noFrm(e) || e.Unannounced }
+// noAsk also hides the deletion that was only seen afterwards, and the one without
+// trash: nobody could have vetoed it ("when user is going to be deleted to the
+// trash").
+func noAsk(e *Event) bool { return noFrm(e) || e.Unannounced || e.Change().Action == ActionDelete }
 
 // views is the table of names. Durable views are found by topic and verb, the
 // others by the event's type, which is their name.

@@ -146,6 +146,7 @@ func TestWhichViews(t *testing.T) {
 	t.Parallel()
 	quiet := func(e Event) Event { e.Frm = new(bool); return e }
 	seen := func(e Event) Event { e.Unannounced = true; return e }
+	bare := func(e Event) Event { e.SetChange(Change{Action: ActionDelete}); return e }
 	for name, c := range map[string]struct {
 		e    Event
 		want []string
@@ -161,6 +162,7 @@ func TestWhichViews(t *testing.T) {
 		"user status":        {stored("users", "status"), []string{"sys.userChangeStatus"}},
 		"user deleting":      {stored("users", "deleting"), []string{"frm.objectToDelete", "sys.userDelete"}},
 		"user, nobody asked": {seen(stored("users", "deleting")), []string{"frm.objectToDelete"}},
+		"user, no trash":     {bare(stored("users", "deleting")), []string{"frm.objectToDelete"}},
 		"user purged":        {stored("users", "purged"), []string{"sys.userDeleted"}},
 		"licence":            {stored("licence", "activated"), []string{"portos.licence.activated"}},
 		"status of others":   {stored("tickets", "status"), nil},

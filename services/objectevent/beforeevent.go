@@ -17,14 +17,11 @@ import (
 // hookSource is who says what this service says of itself.
 const hookSource = "/objectevent"
 
-// verbDeleting is the verb of the event that is stored before hooks are asked.
-const verbDeleting = "deleting"
-
 // deleting is the event of a question: <topic>.deleting, under the deletion id,
 // with what the caller told of the object.
 func deleting(id string, d Deletion, q *question) (event.Event, error) {
 	e := event.Event{
-		ID: id, Source: hookSource, Subject: d.Object, Tenant: d.Tenant, Topic: d.Topic, Verb: verbDeleting,
+		ID: id, Source: hookSource, Subject: d.Object, Tenant: d.Tenant, Topic: d.Topic, Verb: toDelete,
 		CorrelationID: q.correlation, ObjectVersion: q.version,
 	}
 	e.SetChange(event.Change{

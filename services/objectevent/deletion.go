@@ -27,8 +27,8 @@ type Mode string
 
 // The modes.
 const (
-	ToTrash      Mode = "trash"  // it can be restored from there
-	WithoutTrash Mode = "delete" // it disappears
+	ToTrash      Mode = "trash"            // it can be restored from there
+	WithoutTrash Mode = event.ActionDelete // it disappears
 )
 
 // Verdict is what became of the question whether an object may be deleted.
