@@ -15,14 +15,14 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"", "run", "nats", "publish", "tail", "token", "revoke", "config", "doctor", "check", "version"} {
+	for _, command := range []string{"", "run", "nats", "publish", "tail", "schedule", "schedule add", "schedule preview", "token", "revoke", "config", "doctor", "check", "version"} {
 		t.Run("belfry "+command, func(t *testing.T) {
 			t.Parallel()
 			out, err := belfry(t, "", append(strings.Fields(command), "--help")...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "help-"+command, out)
+			golden(t, "help-"+strings.ReplaceAll(command, " ", "-"), out)
 		})
 	}
 }
@@ -66,6 +66,18 @@ func TestWrongCommandLines(t *testing.T) {
 		{"publish invoices.created @/no/such --tenant AA", nil, fault.UsageError, "no such file"},
 		{"publish invoices.created {} --tenant AA --nats-url nats://127.0.0.1:1", nil, fault.Unavailable, "belfry doctor"},
 		{"tail --after nonsense", nil, fault.InvalidCursor, "cursor"},
+		{"schedule lsit", nil, fault.UsageError, `unknown command "lsit" for "belfry schedule"; did you mean list`},
+		{"schedule add x --every 1m", nil, fault.UsageError, "what shall happen?"},
+		{"schedule add x --every 1m --publish a.b --notify anna", nil, fault.UsageError, "one of --publish, --notify"},
+		{"schedule add x --every 1m --publish ab", nil, fault.UsageError, `"ab" is not <topic>.<verb>`},
+		{"schedule add x --every 1m --publish a.b --code MAIL", nil, fault.UsageError, "--code goes with --notify"},
+		{"schedule add x --every 1m --notify anna --subject 1", nil, fault.UsageError, "--subject goes with --publish"},
+		{"schedule add x y", nil, fault.UsageError, "arg(s)"},
+		{"schedule preview x --every 1m", nil, fault.UsageError, "--every and an id"},
+		{"schedule preview --every 1m --count 0", nil, fault.UsageError, "--count"},
+		{"schedule preview --every 1m --from soon", nil, fault.UsageError, `--from: "soon" is no time`},
+		{"schedule preview", []string{"--cron", "30 25 * * *"}, fault.InvalidSchedule, `cron: at position 4: "25" is no hour`},
+		{"schedule list --url http://127.0.0.1:1 --token x", nil, fault.Unavailable, "is belfry run running?"},
 		{"check --admin 127.0.0.1:1", nil, fault.Unavailable, "nothing of ours answers at 127.0.0.1:1"},
 		{"check", []string{"--admin", ""}, fault.InvalidConfig, "admin.addr"},
 	} {

@@ -114,4 +114,3 @@ func parseDescriptor(text string, words []word) (*Cron, error) {
 	}
 	return c, err
 }
-
