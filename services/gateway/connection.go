@@ -60,19 +60,26 @@ type connection struct {
 	forms forms
 
 	// The wheel's, under its lock.
-	slot int
+	slot    int
+	expires int64 // unix seconds at which its token has had its time
+	warned  bool  // that it soon will have
 
 	// The crowd's, under its lock; codes is set before it enters.
 	codes   codeSet
 	present bool
 	persons []roster.Person
-	expires int64 // unix seconds at which its token has had its time
-	warned  bool  // that it soon will have
 }
 
-// deliver takes one live item, from the hub. It never blocks. A real-time item
-// has no place in the log, so a catch-up does not hold it back.
+// deliver takes one live item, from the hub, and has it written. It never blocks.
 func (c *connection) deliver(it *item) {
+	if c.enqueue(it) {
+		go c.flush(true)
+	}
+}
+
+// enqueue is deliver for who writes himself: true says that he must flush c. A
+// real-time item has no place in the log, so a catch-up does not hold it back.
+func (c *connection) enqueue(it *item) (flush bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -81,7 +88,9 @@ func (c *connection) deliver(it *item) {
 		c.hold(it)
 	default:
 		c.admit(it)
+		return c.claim()
 	}
+	return false
 }
 
 // admit lets the policy decide what becomes of one more item. Under mu.
@@ -97,11 +106,11 @@ func (c *connection) admit(it *item) {
 	case cut:
 		c.stats.slow(c.principal)
 		c.queue, c.waiting, c.droppable = nil, 0, 0 // the client resumes behind what it has read
-		c.close(fault.SlowConsumer)
+		c.end(fault.SlowConsumer)
 	}
 }
 
-// put appends to the queue and sees that somebody writes it. Under mu.
+// put appends to the queue. Under mu.
 func (c *connection) put(it *item) {
 	before := c.waiting
 	c.queue = append(c.queue, it)
@@ -112,13 +121,22 @@ func (c *connection) put(it *item) {
 	if near := c.limit / 4 * 3; before < near && c.waiting >= near {
 		c.stats.near.Inc() // moves before anybody is cut
 	}
-	c.wake()
 }
 
+// claim makes the caller the connection's writer, if there is something to write
+// and nobody writes. Under mu.
+func (c *connection) claim() bool {
+	if c.writing || len(c.queue) == 0 && c.closing == "" {
+		return false
+	}
+	c.writing = true
+	return true
+}
+
+// wake sees that somebody writes. Under mu.
 func (c *connection) wake() {
-	if !c.writing {
-		c.writing = true
-		go c.flush()
+	if c.claim() {
+		go c.flush(true)
 	}
 }
 
@@ -129,6 +147,7 @@ func (c *connection) answer(it *item) {
 	defer c.mu.Unlock()
 	if c.closing == "" && !c.dead {
 		c.put(it)
+		c.wake()
 	}
 }
 
@@ -137,7 +156,7 @@ func (c *connection) answer(it *item) {
 func (c *connection) push(ctx context.Context, it *item) error {
 	return c.when(ctx,
 		func() bool { return policy(c.load(), len(it.body), false) == accept },
-		func() { c.put(it) })
+		func() { c.put(it); c.wake() })
 }
 
 // settle waits until the queue is at most a quarter full, so that the connection
@@ -192,12 +211,21 @@ func (c *connection) shut(code fault.Code) {
 }
 
 func (c *connection) close(code fault.Code) {
-	if c.closing == "" && !c.dead {
-		c.closing = code
-		c.stats.closed.WithLabelValues(string(code)).Inc()
-		c.roomMade()
+	if c.end(code) {
 		c.wake()
 	}
+}
+
+// end lets nothing more into the queue; whoever writes says goodbye. false: it has
+// ended before. Under mu.
+func (c *connection) end(code fault.Code) bool {
+	if c.closing != "" || c.dead {
+		return false
+	}
+	c.closing = code
+	c.stats.closed.WithLabelValues(string(code)).Inc()
+	c.roomMade()
+	return true
 }
 
 // isClosing says whether a goodbye is on its way.

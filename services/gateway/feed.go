@@ -206,6 +206,9 @@ func (f *feed) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if len(f.live) == 0 {
+			f.hub.writers.flush()
+		}
 	}
 }
 
@@ -267,6 +270,7 @@ func (f *feed) pass(ctx context.Context, t *tenantFeed, subj string, h nats.Head
 	d.born = at.Time.UnixNano()
 	reached := f.hub.route(t, d)
 	t.delivered.Add(float64(reached))
+	f.hub.writers.routed()
 	if f.out.Enabled(ctx, slog.LevelDebug) {
 		f.out.Debug("event routed", telemetry.KeyEventID, ev.ID, telemetry.KeySubject, subj, telemetry.KeyCount, reached)
 	}

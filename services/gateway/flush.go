@@ -14,46 +14,89 @@ import (
 // waiting events share a write: under load that, not encoding, is the cost.
 const batchBytes = 64 << 10
 
-// flush writes until nothing waits. It is the connection's only writer.
-func (c *connection) flush() {
+// offering is a sink that can write without waiting for the client.
+type offering interface {
+	// offer writes what the socket takes at once. A finish that is not nil must be
+	// called, by a goroutine that may wait, and writes the rest; nothing else is
+	// written before it has returned.
+	offer(items []*item) (finish func() error, err error)
+}
+
+// flush writes until nothing waits. It is the connection's only writer. With wait
+// it waits for the client; without, a goroutine of its own goes on as soon as it
+// would have to, so that one goroutine can serve many connections.
+func (c *connection) flush(wait bool) {
+	if _, offers := c.out.(offering); !wait && !offers {
+		go c.flush(true)
+		return
+	}
 	var batch []*item
 	for {
-		c.mu.Lock()
-		batch, c.queue = c.queue, batch[:0]
-		c.droppable = 0
-		behind := c.behind
-		if len(batch) == 0 || c.dead {
-			c.writing = false
-			c.queue = nil // an idle connection keeps no memory for its queue
-			closing := c.closing
-			c.mu.Unlock()
-			if closing != "" {
-				c.out.goodbye(closing)
-			}
+		var behind bool
+		if batch, behind = c.take(batch, wait); batch == nil {
 			return
 		}
-		c.mu.Unlock()
-
-		for rest := batch; len(rest) > 0; {
-			n, size := 0, 0
-			for n < len(rest) && (n == 0 || size+len(rest[n].body) <= batchBytes) {
-				size += len(rest[n].body)
-				n++
-			}
-			err := c.write(rest[:n], behind)
-			c.written(size, err)
-			if err != nil {
-				break
-			}
-			rest = rest[n:]
+		if !c.writeAll(batch, behind, wait) {
+			return
 		}
 		clear(batch)
 	}
 }
 
+// take takes what waits, and leaves the empty used for what comes next. nil: there
+// is nothing, and nobody writes any more.
+func (c *connection) take(used []*item, wait bool) (batch []*item, behind bool) {
+	c.mu.Lock()
+	batch, c.queue, c.droppable = c.queue, used[:0], 0
+	if len(batch) > 0 && !c.dead {
+		defer c.mu.Unlock()
+		return batch, c.behind
+	}
+	c.writing = false
+	c.queue = nil // an idle connection keeps no memory for its queue
+	closing := c.closing
+	c.mu.Unlock()
+	switch {
+	case closing == "":
+	case wait:
+		c.out.goodbye(closing)
+	default:
+		go c.out.goodbye(closing)
+	}
+	return nil, false
+}
+
+// writeAll writes items in parts of about batchBytes. false: another goroutine goes
+// on, to the end of the queue.
+func (c *connection) writeAll(rest []*item, behind, wait bool) bool {
+	for len(rest) > 0 {
+		n, size := 0, 0
+		for n < len(rest) && (n == 0 || size+len(rest[n].body) <= batchBytes) {
+			size += len(rest[n].body)
+			n++
+		}
+		finish, err := c.write(rest[:n], behind, wait)
+		if finish != nil {
+			go func() {
+				err := finish()
+				if c.written(size, err); err == nil {
+					c.writeAll(rest[n:], behind, true)
+				}
+				c.flush(true)
+			}()
+			return false
+		}
+		if c.written(size, err); err != nil {
+			return true
+		}
+		rest = rest[n:]
+	}
+	return true
+}
+
 // write sends a batch, without what has expired while it waited (SR4): the hop
-// "write".
-func (c *connection) write(items []*item, behind bool) error {
+// "write". finish is as of offering, and nil with wait.
+func (c *connection) write(items []*item, behind, wait bool) (finish func() error, err error) {
 	var spans []trace.Span
 	now := time.Now()
 	kept := items[:0]
@@ -70,14 +113,18 @@ func (c *connection) write(items []*item, behind bool) error {
 		}
 	}
 	if len(kept) == 0 {
-		return nil
+		return nil, nil
 	}
-	err := c.out.write(kept)
-	for _, span := range spans {
+	if o, ok := c.out.(offering); ok && !wait {
+		finish, err = o.offer(kept)
+	} else {
+		err = c.out.write(kept)
+	}
+	for _, span := range spans { // one that must be finished has been on its way for the time it waited here
 		span.End()
 	}
 	c.stats.wrote(kept, now, behind)
-	return err
+	return finish, err
 }
 
 // written accounts for one write.

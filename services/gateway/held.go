@@ -41,6 +41,7 @@ func (c *connection) stopHolding() bool {
 	for _, it := range c.held {
 		if c.closing == "" && !c.dead {
 			c.put(it)
+			c.wake()
 		}
 	}
 	c.behind, c.holding, c.held, c.heldBytes = false, false, nil, 0

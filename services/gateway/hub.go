@@ -25,6 +25,7 @@ type hub struct {
 	// Of the feed goroutine, kept to be used again.
 	pass    uint64
 	touched []*connection
+	writers *writers
 }
 
 // subscription is one entry of the index.
@@ -43,6 +44,7 @@ func newHub(c Config) *hub {
 		conns:   map[*connection]struct{}{},
 		tenants: map[string]*tenantFeed{},
 		empty:   make(chan struct{}),
+		writers: newWriters(),
 	}
 }
 
@@ -57,6 +59,7 @@ func (d *delivery) keysOf(tenant string, yield func(key, forms)) {
 	for i, v := range d.views {
 		yield(key{tenant: tenant, view: v.Name}, stored<<(i+1))
 		yield(key{tenant: tenant, topic: topic, view: v.Name}, stored<<(i+1))
+		yield(key{tenant: tenant, topic: topic, verb: verb, view: v.Name}, stored<<(i+1))
 	}
 }
 
@@ -82,7 +85,9 @@ func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
 		}
 	})
 	for _, c := range h.touched {
-		c.deliver(d.item(c.proto, c.forms))
+		if c.enqueue(d.item(c.proto, c.forms)) {
+			h.writers.ready = append(h.writers.ready, c)
+		}
 	}
 	h.recent.add(t, d, time.Now())
 	h.advance(t, seq)

@@ -20,6 +20,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/process"
 	"github.com/belfry-events/belfry/pkg/topology"
 	"github.com/belfry-events/belfry/services/gateway/internal/roster"
+	"github.com/belfry-events/belfry/services/gateway/signalr"
 )
 
 // Options are what a process gives the gateway.
@@ -52,6 +53,9 @@ type Service struct {
 	who      *roster.Roster
 	interest *interest
 
+	signalr *signalr.Server
+	peers   hubPeers
+
 	life    context.Context // ends when connections must
 	end     context.CancelFunc
 	ready   chan struct{}
@@ -78,6 +82,7 @@ func New(o Options) (*Service, error) {
 		live: make(chan *nats.Msg, feedBacklog), signals: make(chan *nats.Msg, signalBacklog), found: make(chan finding), renewed: make(chan topology.Log),
 	}
 	s.assemble()
+	s.signalr = s.newSignalR()
 	s.mount(o.Env.Mux)
 	if err := s.mountAPI(o.Env.API); err != nil {
 		return nil, fmt.Errorf("mount the gateway's API: %w", err)
@@ -95,6 +100,10 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	s.feed.epoch.Store(&state.Epoch)
+	key, err := sharedKey(ctx, s.js)
+	if err != nil {
+		return err
+	}
 
 	stopFarewells, err := s.sayFarewells()
 	if err != nil {
@@ -106,11 +115,17 @@ func (s *Service) Run(ctx context.Context) error {
 	// goodbye.
 	var background sync.WaitGroup
 	background.Go(func() { s.feed.run(s.life) })
+	for range s.hub.writers.count {
+		background.Go(func() { s.hub.writers.run(s.life) })
+	}
 	background.Go(func() { s.feed.watch(s.life) })
 	background.Go(func() { s.turnWheel(s.life) })
 	background.Go(func() { s.closeRevoked(s.life) })
 	background.Go(func() { s.signals.run(s.life) })
 	background.Go(func() { s.keepRoster(s.life) })
+	background.Go(func() { s.peers.run(s.life) })
+	background.Go(func() { s.signalr.Run(s.life) })
+	s.signalr.Start(key)
 	s.serving.Store(true)
 	close(s.ready)
 
@@ -140,23 +155,42 @@ var errNotServing = fault.New(fault.Draining, "the gateway does not serve; come 
 // real-time events of these codes come from here on. Codes
 // draining, at_capacity, too_many_connections.
 func (s *Service) newConnection(p protocol, principal *auth.Principal, out sink, codes codeSet) (*connection, error) {
+	c := s.prepare(p, principal, out, codes)
+	if err := s.enter(c, nil); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare makes a connection that nobody knows of yet.
+func (s *Service) prepare(p protocol, principal *auth.Principal, out sink, codes codeSet) *connection {
 	c := &connection{
 		id: event.NewID(), proto: p, principal: principal, out: out,
 		limit: s.config.QueueBytes, stats: s.stats, trace: s.trace, expires: principal.Expires.Unix(), codes: codes,
 	}
 	c.alive.Store(time.Now().Unix())
+	return c
+}
+
+// enter makes a connection known. Nothing is written to it before welcome, if there
+// is one.
+func (s *Service) enter(c *connection, welcome *item) error {
+	principal := c.principal
 	if err := s.hub.join(c); err != nil {
 		s.stats.limited(fault.From(err).Details()["limit"], principal)
-		return nil, err
+		return err
+	}
+	if welcome != nil {
+		c.answer(welcome)
 	}
 	s.wheel.add(c)
 	if err := s.guard.Revoked(principal); err != nil { // between its handshake and here
 		c.shut(fault.TokenRevoked)
 	}
-	s.stats.connected(p, principal, 1)
+	s.stats.connected(c.proto, principal, 1)
 	s.crowd.enter(c)
 	s.interest.wait()
-	return c, nil
+	return nil
 }
 
 // endConnection forgets a connection; whoever reads from it calls this once, when
@@ -176,6 +210,10 @@ func (p protocol) String() string {
 		return "websocket"
 	case sse:
 		return "sse"
+	case signalrJSON:
+		return "signalr_json"
+	case signalrMessagePack:
+		return "signalr_messagepack"
 	}
 	return strconv.Itoa(int(p))
 }

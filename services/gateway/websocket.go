@@ -164,7 +164,28 @@ type webSocketSink struct {
 // in one write.
 func (o *webSocketSink) write(items []*item) error {
 	p := lean.Buffer()
-	b := *p
+	defer lean.Free(p)
+	*p = appendFrames(*p, items)
+	_, err := o.socket.Write(*p)
+	return err
+}
+
+// offer implements offering.
+func (o *webSocketSink) offer(items []*item) (finish func() error, err error) {
+	p := lean.Buffer()
+	*p = appendFrames(*p, items)
+	rest, err := o.socket.Offer(*p)
+	if rest == nil {
+		lean.Free(p)
+		return nil, err
+	}
+	return func() error {
+		defer lean.Free(p)
+		return rest()
+	}, nil
+}
+
+func appendFrames(b []byte, items []*item) []byte {
 	for len(items) > 0 {
 		if items[0].raw {
 			b = append(b, items[0].body...)
@@ -183,10 +204,7 @@ func (o *webSocketSink) write(items []*item) error {
 		b = b[:len(b)-1]
 		items = items[n:]
 	}
-	_, err := o.socket.Write(b)
-	*p = b
-	lean.Free(p)
-	return err
+	return b
 }
 
 // pingFrame is an empty WebSocket ping.

@@ -31,6 +31,7 @@ type Socket struct {
 	timeout time.Duration
 	mu      sync.Mutex
 	closed  bool // our close frame is out
+	now     now
 }
 
 // Write sends whole frames, within the write timeout.
@@ -60,11 +61,55 @@ func (s *Socket) WriteClose(code int, reason string) error {
 	return err
 }
 
+// write writes what the socket takes at once, which nearly always is all, and waits
+// for the rest.
 func (s *Socket) write(frames []byte) (int, error) {
+	n, err := s.now.write(frames)
+	if err != nil || n == len(frames) {
+		return n, err
+	}
+	rest, err := s.wait(frames[n:])
+	return n + rest, err
+}
+
+// wait writes within the write timeout. Only then does the socket have a deadline,
+// because setting one costs a tenth of a write.
+func (s *Socket) wait(frames []byte) (int, error) {
 	if err := s.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return 0, err
 	}
-	return s.Conn.Write(frames)
+	n, err := s.Conn.Write(frames)
+	if err == nil {
+		err = s.SetWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// Offer is Write for who must not wait for the client: it writes what the socket
+// takes at once. If that was not all, rest writes the rest, and waits. It must be
+// called, from any goroutine, and frames must stay as they are until it has
+// returned, for the socket is held until then.
+func (s *Socket) Offer(frames []byte) (rest func() error, err error) {
+	if !s.mu.TryLock() { // a control frame is waiting for the client
+		return func() error {
+			_, err := s.Write(frames)
+			return err
+		}, nil
+	}
+	if s.closed {
+		s.mu.Unlock()
+		return nil, nil
+	}
+	n, err := s.now.write(frames)
+	if err != nil || n == len(frames) {
+		s.mu.Unlock()
+		return nil, err
+	}
+	return func() error {
+		defer s.mu.Unlock()
+		_, err := s.wait(frames[n:])
+		return err
+	}, nil
 }
 
 // Writer is a ResponseWriter whose Hijack hands out a Socket and small buffers, so
@@ -86,6 +131,7 @@ func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.Socket = &Socket{Conn: conn, timeout: w.Timeout}
+	w.Socket.now.of(conn)
 	early, _ := old.Reader.Peek(old.Reader.Buffered()) // frames that came with the handshake; Peek of what is buffered cannot fail
 	var in io.Reader = w.Socket
 	if len(early) > 0 {
