@@ -20,7 +20,12 @@ type cluster struct {
 	nodes []*program
 	bus   *bus.Bus
 	dir   string
+	url   string // with all rights
+	file  string // holds the password
 }
+
+// password is that of the user service, on the loopback and for minutes.
+const password = "load-service-password"
 
 // startCluster runs n nodes of bin/belfry nats on free ports and empty stores, and
 // makes the streams and buckets of spec.
@@ -34,7 +39,6 @@ func startCluster(ctx context.Context, p plan, n int, spec func(topology.Options
 	if c.dir, err = os.MkdirTemp("", "belfry-load-"); err != nil {
 		return c, err
 	}
-	const password = "load-service-password"
 	file := filepath.Join(c.dir, "password")
 	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
 		return c, err
@@ -65,6 +69,7 @@ func startCluster(ctx context.Context, p plan, n int, spec func(topology.Options
 		}
 		c.nodes = append(c.nodes, run)
 	}
+	c.file, c.url = file, "nats://"+embed.ServiceUser+":"+password+"@"+clients[0]
 	for until := time.Now().Add(time.Minute); ; {
 		c.bus, err = bus.Connect(ctx, bus.Options{Config: bus.Config{URL: "nats://" + strings.Join(clients, ",nats://"), User: embed.ServiceUser, Password: password}})
 		if err == nil {

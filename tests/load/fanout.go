@@ -12,101 +12,35 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// target is a server whose windows are measured: ours, or a reference beside it.
-type target struct {
-	addr  string
-	pays  []*program // whose CPU time counts
-	nats  string
-	token string
-}
+// windowsPerUser is how many windows a user has open where events go to users.
+const windowsPerUser = 3
 
 // run is what one timed run saw.
 type run struct {
-	perSecond  float64       // deliveries
-	cpuPerMega float64       // CPU seconds per million deliveries
+	perSecond  float64       // deliveries, or windows opened
+	cpuPerMega float64       // CPU seconds per million deliveries, NATS included
 	p50, p99   time.Duration // publish to frame
-	lost       int64
-}
-
-// bothTargets starts Belfry and, on the NATS inside it, the prepared server, and
-// measures them in turn, each on its own topics.
-func bothTargets(ctx context.Context, p plan, one func(context.Context, plan, target) (run, error)) (ours, reference []run, err error) {
-	belfry, err := startBelfry(ctx, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _, _ = belfry.stop() }() // measured elsewhere
-	for range p.rounds {
-		r, err := one(ctx, p, target{addr: belfry.http, pays: []*program{belfry}, nats: belfry.nats, token: belfry.token})
-		if err != nil {
-			return nil, nil, err
-		}
-		ours = append(ours, r)
-		raw, err := startSelf(ctx, "-serve", "prepared", "-nats", belfry.nats)
-		if err != nil {
-			return nil, nil, err
-		}
-		r, err = one(ctx, p, target{addr: raw.http, pays: []*program{belfry, raw}, nats: belfry.nats})
-		if _, stopErr := raw.stop(); err == nil {
-			err = stopErr
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		reference = append(reference, r)
-	}
-	return ours, reference, nil
-}
-
-// measureLatency paces durable events, each to one window, and reports their age
-// on arrival.
-func measureLatency(ctx context.Context, p plan) ([]figure, error) {
-	ours, reference, err := bothTargets(ctx, p, func(ctx context.Context, p plan, t target) (run, error) {
-		return timed(ctx, p, t, func(i int) string { return "w" + strconv.Itoa(i) }, func(js jetstream.JetStream, end time.Time) (int64, error) {
-			gap := time.Second / time.Duration(p.rate)
-			next, n := time.Now(), 0
-			for ; time.Now().Before(end); n++ {
-				if wait := time.Until(next); wait > 0 {
-					time.Sleep(wait) //nolint:forbidigo // pacing is the point of this run
-				}
-				next = next.Add(gap)
-				subj := "evt.AA.w" + strconv.Itoa(n%p.windows) + ".created"
-				if _, err := js.PublishAsync(subj, stamped(time.Now()), jetstream.WithStallWait(time.Minute)); err != nil {
-					return 0, err
-				}
-			}
-			return int64(n), nil
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	name := fmt.Sprintf("publish to frame at %d/s, ", p.rate)
-	return []figure{
-		durations(name+"p50", pick(ours, func(r run) time.Duration { return r.p50 }), pick(reference, func(r run) time.Duration { return r.p50 })),
-		durations(name+"p99", pick(ours, func(r run) time.Duration { return r.p99 }), pick(reference, func(r run) time.Duration { return r.p99 })),
-		numbers(name+"CPU s per million", "%.1f", pick(ours, func(r run) float64 { return r.cpuPerMega }), pick(reference, func(r run) float64 { return r.cpuPerMega })),
-	}, nil
+	perWindow  float64       // bytes
+	idle       float64       // CPU microseconds per second and window
+	took       time.Duration
+	note       string
 }
 
 // measureFanout sends every event to every window, as fast as they come through.
 func measureFanout(ctx context.Context, p plan) ([]figure, error) {
-	ours, reference, err := bothTargets(ctx, p, func(ctx context.Context, p plan, t target) (run, error) {
-		var delivered *atomic.Int64
-		ahead := int64(64) // events in flight: enough to keep it busy, too few to cut anybody
-		return timedWith(ctx, p, t, func(int) string { return "all" }, func(d *atomic.Int64) { delivered = d }, func(js jetstream.JetStream, end time.Time) (int64, error) {
-			var n int64
-			for time.Now().Before(end) {
-				if n-delivered.Load()/int64(p.windows) >= ahead {
+	all, err := inEachKind(ctx, p, func(ctx context.Context, p plan, f *front) (run, error) {
+		const ahead = 64 // events in flight: enough to keep it busy, too few to cut anybody
+		return timed(ctx, p, f, func(int) string { return "all" }, func(t *traffic) error {
+			for t.goesOn() {
+				if t.sent-t.delivered.Load() >= ahead*int64(p.windows) {
 					time.Sleep(50 * time.Microsecond) //nolint:forbidigo // the windows are behind
 					continue
 				}
-				if _, err := js.PublishAsync("evt.AA.all.created", stamped(time.Now()), jetstream.WithStallWait(time.Minute)); err != nil {
-					return 0, err
+				if err := t.store("all", int64(p.windows)); err != nil {
+					return err
 				}
-				n++
 			}
-			return n * int64(p.windows), nil
+			return nil
 		})
 	})
 	if err != nil {
@@ -114,9 +48,167 @@ func measureFanout(ctx context.Context, p plan) ([]figure, error) {
 	}
 	name := fmt.Sprintf("one event to %d windows, ", p.windows)
 	return []figure{
-		numbers(name+"deliveries/s", "%.0f", pick(ours, func(r run) float64 { return r.perSecond }), pick(reference, func(r run) float64 { return r.perSecond })),
-		numbers(name+"CPU s per million", "%.1f", pick(ours, func(r run) float64 { return r.cpuPerMega }), pick(reference, func(r run) float64 { return r.cpuPerMega })),
+		compared(name+"deliveries/s", "%.0f", all, func(r run) float64 { return r.perSecond }),
+		compared(name+"CPU s per million", "%.1f", all, func(r run) float64 { return r.cpuPerMega }),
 	}, nil
+}
+
+// userOf is the user of the i-th window, whose name is also the topic it listens to.
+func userOf(i int) string { return "u" + strconv.Itoa(i/windowsPerUser) }
+
+// measureUser sends each event to the windows of one user, as fast as they come
+// through.
+func measureUser(ctx context.Context, p plan) ([]figure, error) {
+	all, err := inEachKind(ctx, p, func(ctx context.Context, p plan, f *front) (run, error) {
+		const ahead = 512 // events in flight
+		return timed(ctx, p, f, userOf, func(t *traffic) error {
+			users := max(p.windows/windowsPerUser, 1)
+			for n := 0; t.goesOn(); {
+				if t.sent-t.delivered.Load() >= ahead*windowsPerUser {
+					time.Sleep(20 * time.Microsecond) //nolint:forbidigo // the windows are behind
+					continue
+				}
+				for range 32 {
+					if err := t.toUser(p, n%users); err != nil {
+						return err
+					}
+					n++
+				}
+				if err := t.flush(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("each event to one of %d users, ", p.windows/windowsPerUser)
+	return []figure{
+		compared(name+"deliveries/s", "%.0f", all, func(r run) float64 { return r.perSecond }),
+		compared(name+"CPU s per million", "%.1f", all, func(r run) float64 { return r.cpuPerMega }),
+	}, nil
+}
+
+// measurePaced sends events to users at a steady rate and reports their age on
+// arrival.
+func measurePaced(ctx context.Context, p plan) ([]figure, error) {
+	all, err := inEachKind(ctx, p, func(ctx context.Context, p plan, f *front) (run, error) {
+		return timed(ctx, p, f, userOf, func(t *traffic) error { return t.pace(p, p.rate) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("to users at %d/s, ", p.rate)
+	return []figure{
+		compared(name+"p50 ms", "%.2f", all, func(r run) float64 { return milliseconds(r.p50) }),
+		compared(name+"p99 ms", "%.2f", all, func(r run) float64 { return milliseconds(r.p99) }),
+		compared(name+"CPU s per million", "%.1f", all, func(r run) float64 { return r.cpuPerMega }),
+	}, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// traffic is what a timed run sends.
+type traffic struct {
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	end       time.Time
+	sent      int64 // deliveries that are to be expected
+	delivered atomic.Int64
+}
+
+func (t *traffic) goesOn() bool { return time.Now().Before(t.end) }
+
+// store publishes a durable event on a topic, which so many windows listen to.
+func (t *traffic) store(topic string, windows int64) error {
+	t.sent += windows
+	_, err := t.js.PublishAsync("evt.AA."+topic+".created", stamped(time.Now()), jetstream.WithStallWait(time.Minute))
+	return err
+}
+
+// toUser sends an event to a user's windows.
+func (t *traffic) toUser(p plan, user int) error {
+	name := "u" + strconv.Itoa(user)
+	if p.durable {
+		return t.store(name, windowsPerUser)
+	}
+	t.sent += windowsPerUser
+	return t.nc.PublishMsg(&nats.Msg{Subject: "rt.AA.u." + name, Data: stamped(time.Now()), Header: nats.Header{
+		"ce-specversion": {"1.0"}, "ce-id": {"00000000-0000000000000000"}, "ce-source": {"/load"}, "ce-type": {"PERF"},
+	}})
+}
+
+// flush passes on what the client has collected.
+func (t *traffic) flush() error { return t.nc.Flush() }
+
+// pace sends events to all users in turn, so many a second.
+func (t *traffic) pace(p plan, rate int) error {
+	gap, next, users := time.Second/time.Duration(rate), time.Now(), max(p.windows/windowsPerUser, 1)
+	for n := 0; t.goesOn(); n++ {
+		if wait := time.Until(next); wait > 0 {
+			time.Sleep(wait) //nolint:forbidigo // pacing is the point of this run
+		}
+		next = next.Add(gap)
+		if err := t.toUser(p, n%users); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timed opens the windows, publishes for the plan's length, waits until all has
+// arrived, and answers what was seen.
+func timed(ctx context.Context, p plan, f *front, topic func(int) string, publish func(*traffic) error) (run, error) {
+	windows, err := openWindows(ctx, f, p.windows/windowsPerUser*windowsPerUser, topic)
+	defer closeWindows(windows)
+	if err != nil {
+		return run{}, err
+	}
+	t := &traffic{nc: f.nats.bus.NC}
+	if t.js, err = jetstream.New(t.nc, jetstream.WithPublishAsyncMaxPending(publishWindow)); err != nil {
+		return run{}, err
+	}
+	wait := watch(windows, &t.delivered)
+	p.windows = len(windows)
+	before, began := f.cpu(), time.Now()
+	t.end = began.Add(p.length)
+	if err := publish(t); err != nil {
+		return run{}, err
+	}
+	for patience := time.Now().Add(10 * time.Second); t.delivered.Load() < t.sent && time.Now().Before(patience); {
+		time.Sleep(time.Millisecond) //nolint:forbidigo // waiting for the last frames of another process
+	}
+	took, used := time.Since(began), f.cpu()-before
+	closeWindows(windows)
+	wait()
+	got := t.delivered.Load()
+	if got != t.sent {
+		return run{}, fmt.Errorf("%d deliveries of %d", got, t.sent)
+	}
+	r := run{perSecond: float64(got) / took.Seconds(), cpuPerMega: used.Seconds() / float64(max(got, 1)) * 1e6}
+	r.p50, r.p99 = percentiles(windows)
+	return r, nil
+}
+
+func percentiles(windows []*window) (p50, p99 time.Duration) {
+	var ages []time.Duration
+	for _, w := range windows {
+		ages = append(ages, w.ages...)
+	}
+	if len(ages) == 0 {
+		return 0, 0
+	}
+	slices.Sort(ages)
+	return ages[len(ages)/2], ages[len(ages)*99/100]
+}
+
+// compared is a line of a figure's medians: ours, prepared and raw.
+func compared(name, format string, all map[string][]run, get func(run) float64) figure {
+	f := numbers(name, format, pick(all[kindOurs], get), pick(all[kindPrepared], get))
+	f.raw = fmt.Sprintf(format, median(pick(all[kindRaw], get)))
+	return f
 }
 
 func pick[T any](runs []run, get func(run) T) []T {
@@ -129,61 +221,5 @@ func pick[T any](runs []run, get func(run) T) []T {
 
 func numbers(name, format string, ours, reference []float64) figure {
 	a, b := median(ours), median(reference)
-	return figure{name, fmt.Sprintf(format, a), fmt.Sprintf(format, b), fmt.Sprintf("%.2f", a/b)}
-}
-
-func timed(ctx context.Context, p plan, t target, topic func(int) string, publish func(jetstream.JetStream, time.Time) (int64, error)) (run, error) {
-	return timedWith(ctx, p, t, topic, func(*atomic.Int64) {}, publish)
-}
-
-// timedWith opens the windows, publishes for the plan's length, waits until all
-// has arrived, and answers what was seen.
-func timedWith(ctx context.Context, p plan, t target, topic func(int) string, counting func(*atomic.Int64), publish func(jetstream.JetStream, time.Time) (int64, error)) (run, error) {
-	nc, err := nats.Connect(t.nats)
-	if err != nil {
-		return run{}, err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return run{}, err
-	}
-	windows, err := openWindows(ctx, t.addr, t.token, p.windows, topic)
-	defer closeWindows(windows)
-	if err != nil {
-		return run{}, err
-	}
-	var delivered atomic.Int64
-	counting(&delivered)
-	wait := watch(windows, &delivered)
-	before, began := t.cpu(), time.Now()
-	expected, err := publish(js, began.Add(p.length))
-	if err != nil {
-		return run{}, err
-	}
-	for patience := time.Now().Add(10 * time.Second); delivered.Load() < expected && time.Now().Before(patience); {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // waiting for the last frames of another process
-	}
-	took, used := time.Since(began), t.cpu()-before
-	closeWindows(windows)
-	wait()
-	got := delivered.Load()
-	r := run{perSecond: float64(got) / took.Seconds(), cpuPerMega: used.Seconds() / float64(max(got, 1)) * 1e6, lost: expected - got}
-	if r.lost != 0 {
-		return r, fmt.Errorf("%d of %d deliveries did not arrive", r.lost, expected)
-	}
-	var ages []time.Duration
-	for _, w := range windows {
-		ages = append(ages, w.ages...)
-	}
-	slices.Sort(ages)
-	r.p50, r.p99 = ages[len(ages)/2], ages[len(ages)*99/100]
-	return r, nil
-}
-
-func (t target) cpu() (sum time.Duration) {
-	for _, p := range t.pays {
-		sum += p.cpu()
-	}
-	return sum
+	return figure{name, fmt.Sprintf(format, a), fmt.Sprintf(format, b), fmt.Sprintf("%.2f", a/b), ""}
 }

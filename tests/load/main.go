@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,25 +15,29 @@ import (
 // plan is what to measure.
 type plan struct {
 	belfry  string        // path of the program
+	gateway string        // path of the gateway's
 	windows int           // open windows
-	rate    int           // publishes per second of the latency run
+	rate    int           // publishes per second where they are paced
+	durable bool          // events to users are stored
 	length  time.Duration // of each timed run
 	rounds  int           // the median of this many counts
 }
 
-// figure is one measured line.
+// figure is one measured line. raw is a second reference, where there is one.
 type figure struct {
-	name, ours, reference, ratio string
+	name, ours, reference, ratio, raw string
 }
 
 func main() {
 	var p plan
-	only := flag.String("only", "", "measure only this: start, publish, latency, fanout, relay, tokens")
-	serve := flag.String("serve", "", "be a reference server: start, prepared (internal)")
+	only := flag.String("only", "", "measure only these, separated by commas: "+names())
+	serve := flag.String("serve", "", "be a reference server: start, prepared, raw (internal)")
 	natsURL := flag.String("nats", "", "NATS of the reference server (internal)")
 	flag.StringVar(&p.belfry, "belfry", "bin/belfry", "the program to measure")
+	flag.StringVar(&p.gateway, "gateway", "bin/gateway", "the gateway, where it runs on its own")
 	flag.IntVar(&p.windows, "n", 1000, "open windows")
-	flag.IntVar(&p.rate, "rate", 3000, "publishes per second of the latency run")
+	flag.IntVar(&p.rate, "rate", 3000, "publishes per second where they are paced")
+	flag.BoolVar(&p.durable, "durable", false, "send events to users through the log, not as real-time events")
 	flag.DurationVar(&p.length, "for", 3*time.Second, "length of a timed run")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds; the median counts")
 	flag.Parse()
@@ -43,8 +48,8 @@ func main() {
 		err = measure(ctx, p, *only)
 	case "start":
 		err = serveStart(ctx)
-	case "prepared":
-		err = servePrepared(ctx, *natsURL)
+	case "prepared", "raw":
+		err = serveReference(ctx, *serve, *natsURL)
 	default:
 		err = fmt.Errorf("there is no reference server %q", *serve)
 	}
@@ -55,23 +60,38 @@ func main() {
 	}
 }
 
+// measurements are in the order they are made.
+var measurements = []struct {
+	name string
+	run  func(context.Context, plan) ([]figure, error)
+}{
+	{"start", measureStart},
+	{"publish", measurePublish},
+	{"fanout", measureFanout},
+	{"user", measureUser},
+	{"paced", measurePaced},
+	{"idle", measureIdle},
+	{"slow", measureSlow},
+	{"storm", measureStorm},
+	{"relay", measureRelay},
+	{"tokens", measureTokens},
+}
+
+func names() string {
+	all := make([]string, len(measurements))
+	for i, m := range measurements {
+		all[i] = m.name
+	}
+	return strings.Join(all, ", ")
+}
+
 func measure(ctx context.Context, p plan, only string) error {
 	fmt.Printf("machine: %s, %d cores, %s\n", cpuName(), runtime.NumCPU(), runtime.Version())
 	fmt.Printf("medians of %d rounds, %s each; %d windows\n\n", p.rounds, p.length, p.windows)
-	const line = "%-46s  %10s  %10s  %6s\n"
-	fmt.Printf(line, "figure", "ours", "reference", "ratio")
-	for _, m := range []struct {
-		name string
-		run  func(context.Context, plan) ([]figure, error)
-	}{
-		{"start", measureStart},
-		{"publish", measurePublish},
-		{"latency", measureLatency},
-		{"fanout", measureFanout},
-		{"relay", measureRelay},
-		{"tokens", measureTokens},
-	} {
-		if only != "" && only != m.name {
+	const line = "%-52s  %10s  %10s  %6s  %10s\n"
+	fmt.Printf(line, "figure", "ours", "reference", "ratio", "raw")
+	for _, m := range measurements {
+		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
 			continue
 		}
 		figures, err := m.run(ctx, p)
@@ -79,7 +99,7 @@ func measure(ctx context.Context, p plan, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range figures {
-			fmt.Printf(line, f.name, f.ours, f.reference, f.ratio)
+			fmt.Printf(line, f.name, f.ours, f.reference, f.ratio, f.raw)
 		}
 	}
 	return nil

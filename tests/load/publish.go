@@ -46,7 +46,7 @@ func measurePublish(ctx context.Context, p plan) ([]figure, error) {
 		reference = append(reference, rate)
 	}
 	a, b := median(ours), median(reference)
-	return []figure{{"durable publish, async, events/s", fmt.Sprintf("%.0f", a), fmt.Sprintf("%.0f", b), fmt.Sprintf("%.2f", a/b)}}, nil
+	return []figure{{"durable publish, async, events/s", fmt.Sprintf("%.0f", a), fmt.Sprintf("%.0f", b), fmt.Sprintf("%.2f", a/b), ""}}, nil
 }
 
 func publishOurs(ctx context.Context, url string, length time.Duration, round int) (float64, error) {

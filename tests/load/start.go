@@ -44,7 +44,7 @@ func measureStart(ctx context.Context, p plan) ([]figure, error) {
 
 func durations(name string, ours, reference []time.Duration) figure {
 	a, b := median(ours), median(reference)
-	return figure{name, a.Round(10 * time.Microsecond).String(), b.Round(10 * time.Microsecond).String(), fmt.Sprintf("%.2f", float64(a)/float64(b))}
+	return figure{name, a.Round(10 * time.Microsecond).String(), b.Round(10 * time.Microsecond).String(), fmt.Sprintf("%.2f", float64(a)/float64(b)), ""}
 }
 
 func median[T int | float64 | time.Duration](values []T) T {

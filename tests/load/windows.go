@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,26 +21,72 @@ import (
 type window struct {
 	conn net.Conn
 	in   *bufio.Reader
+	live string // cursor of its subscription
 	ages []time.Duration
 }
 
-// openWindows opens n windows, the i-th subscribed to topic(i), and waits until
-// each is live.
-func openWindows(ctx context.Context, addr, token string, n int, topic func(int) string) ([]*window, error) {
-	all := make([]*window, n)
-	var d net.Dialer
+// openAtOnce is how many windows are opened at the same time.
+const openAtOnce = 64
+
+// openWindows opens n windows, the i-th subscribed to topic(i), of a user of the
+// same name, and waits until each is live. Those that are open when one fails are
+// answered, too.
+func openWindows(ctx context.Context, f *front, n int, topic func(int) string) ([]*window, error) {
+	all, opened := make([]*window, n), make(chan error, n)
+	tokens := map[string]string{}
 	for i := range all {
-		conn, err := d.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return all[:i], err
-		}
-		w := &window{conn: conn, in: bufio.NewReaderSize(conn, 2048)}
-		all[i] = w
-		if err := w.open(addr, token, topic(i)); err != nil {
-			return all[:i+1], fmt.Errorf("window %d: %w", i, err)
+		if _, known := tokens[topic(i)]; !known {
+			token, err := f.token(topic(i))
+			if err != nil {
+				return nil, err
+			}
+			tokens[topic(i)] = token
 		}
 	}
-	return all, nil
+	slots := make(chan struct{}, openAtOnce)
+	for i := range all {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			var err error
+			if all[i], err = openWindow(ctx, f.server.http, tokens[topic(i)], topic(i)); err != nil {
+				err = fmt.Errorf("window %d: %w", i, err)
+			}
+			opened <- err
+		}()
+	}
+	var failed []error
+	for range all {
+		failed = append(failed, <-opened)
+	}
+	return slices.DeleteFunc(all, func(w *window) bool { return w == nil }), errors.Join(failed...)
+}
+
+func openWindow(ctx context.Context, addr, token, topic string) (*window, error) {
+	w, err := dialWindow(ctx, addr, token, topic)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.subscribe(topic); err != nil {
+		_ = w.conn.Close() // the other error says more
+		return nil, err
+	}
+	return w, nil
+}
+
+// dialWindow connects and shakes hands.
+func dialWindow(ctx context.Context, addr, token, topic string) (*window, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	w := &window{conn: conn, in: bufio.NewReaderSize(conn, 2048)}
+	if err := w.handshake(addr, token, topic); err != nil {
+		_ = conn.Close() // the other error says more
+		return nil, err
+	}
+	return w, nil
 }
 
 func closeWindows(all []*window) {
@@ -47,7 +95,7 @@ func closeWindows(all []*window) {
 	}
 }
 
-func (w *window) open(addr, token, topic string) error {
+func (w *window) handshake(addr, token, topic string) error {
 	_, err := fmt.Fprintf(w.conn, "GET /v1/ws?topic=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", topic, addr, token)
 	if err != nil {
@@ -59,9 +107,13 @@ func (w *window) open(addr, token, topic string) error {
 			return err
 		}
 		if len(line) == 2 {
-			break
+			return nil
 		}
 	}
+}
+
+// subscribe waits for the answer, and keeps its cursor.
+func (w *window) subscribe(topic string) error {
 	if err := w.send(`{"subscribe":{"topic":"` + topic + `"}}`); err != nil {
 		return err
 	}
@@ -70,15 +122,24 @@ func (w *window) open(addr, token, topic string) error {
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(message, []byte(`"subscribed"`)) {
+		if _, rest, ok := bytes.Cut(message, []byte(`"subscribed":{"cursor":"`)); ok {
+			cursor, _, _ := bytes.Cut(rest, []byte(`"`))
+			w.live = string(cursor)
+			return nil
+		}
+		if bytes.Contains(message, []byte(`"subscribed"`)) { // a reference has no cursors
 			return nil
 		}
 	}
 }
 
-// send writes one masked text frame of less than 126 bytes.
+// send writes one masked text frame of less than 64 KiB.
 func (w *window) send(text string) error {
-	frame := append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
+	frame := []byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}
+	if len(text) >= 126 {
+		frame = []byte{0x81, 0x80 | 126, byte(len(text) >> 8), byte(len(text)), 0, 0, 0, 0}
+	}
+	frame = append(frame, text...)
 	_, err := w.conn.Write(frame)
 	return err
 }
