@@ -86,7 +86,7 @@ func (p *poller) poll(ctx context.Context) error {
 	for done := 0; p.count == 0 || done < p.count; {
 		m, err := p.next(ctx)
 		switch {
-		case fault.CodeOf(err).Kind() == fault.Down && err != nil && ctx.Err() == nil:
+		case err != nil && fault.CodeOf(err).Kind() == fault.Down && ctx.Err() == nil:
 			p.complain(err)
 			if err := pause(ctx, p.retry); err != nil {
 				return err
@@ -112,13 +112,33 @@ func (p *poller) next(ctx context.Context) (*mailboxv1.ReceiveResponse, error) {
 	if err != nil || peek.NextMessageId == nil {
 		return nil, err
 	}
+	return p.take(ctx, peek.GetNextMessageId())
+}
+
+// take locks a message; nil = another poller was faster. When an answer is lost,
+// the lock may be ours without our knowing it: then the message is waited for, so
+// that it is not overtaken by the next.
+func (p *poller) take(ctx context.Context, id string) (*mailboxv1.ReceiveResponse, error) {
 	lock := int32(p.lock.Seconds())
-	m, err := p.Receive(ctx, &mailboxv1.ReceiveRequest{SubscriberId: p.id, MessageId: peek.GetNextMessageId(), LockTimeout: &lock})
-	switch fault.CodeOf(err) {
-	case fault.MessageLocked, fault.MessageUnknown:
-		return nil, nil //nolint:nilnil // another poller was faster: peek again
+	for lost := false; ; {
+		m, err := p.Receive(ctx, &mailboxv1.ReceiveRequest{SubscriberId: p.id, MessageId: id, LockTimeout: &lock})
+		code := fault.CodeOf(err)
+		switch {
+		case err == nil:
+			return m, nil
+		case code.Kind() == fault.Down && ctx.Err() == nil:
+			lost = true
+			p.complain(err)
+		case code == fault.MessageLocked && lost:
+		case code == fault.MessageLocked, code == fault.MessageUnknown:
+			return nil, nil //nolint:nilnil // peek again
+		default:
+			return nil, err
+		}
+		if err := pause(ctx, p.retry); err != nil {
+			return nil, err
+		}
 	}
-	return m, err
 }
 
 // handle prints the event or runs the command with it, and confirms.
