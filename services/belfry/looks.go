@@ -158,8 +158,8 @@ func (s *settings) lookAtNATS(ctx context.Context) []finding {
 	return append(findings, lookAtClock(ctx, nc))
 }
 
-// dial connects once, with the credentials of the settings.
-func (s *settings) dial(url string) (*nats.Conn, error) {
+// dial connects with the credentials of the settings; once, unless more says otherwise.
+func (s *settings) dial(url string, more ...nats.Option) (*nats.Conn, error) {
 	n := s.process.NATS
 	password, err := n.ServicePassword()
 	if err != nil {
@@ -179,7 +179,7 @@ func (s *settings) dial(url string) (*nats.Conn, error) {
 	if secure != nil {
 		options = append(options, nats.Secure(secure))
 	}
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(url, append(options, more...)...)
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "%s: %s", bus.Redact(url), err)
 	}

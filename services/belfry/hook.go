@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	objecteventv1 "github.com/belfry-events/belfry/proto/belfry/objectevent/v1"
+	"github.com/belfry-events/belfry/proto/belfry/objectevent/v1/objecteventv1connect"
+)
+
+func newHook(std stdio) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "hook",
+		Short: "Handlers that are asked before something is deleted",
+		Long: `A hook is asked before an object is deleted. One of sys.userDelete may refuse that
+a user goes to the trash; one of frm.objectToDelete is told, and cannot refuse.
+
+It answers over NATS, or at a URL of its own, where calls come signed. When it does
+not answer in time, what it could have refused is refused, unless it is --fail-open.`,
+		Example: `  belfry hook add guard                                # of sys.userDelete, over NATS
+  belfry hook serve guard --refuse 'is the only administrator'
+  belfry object trash users 42                         # in another terminal
+  belfry hook verdicts`,
+	},
+		newHookAdd(std), newHookList(std), newHookTest(std), newHookServe(std), newHookVerdicts(std),
+		newHookSwitch(std, "enable", "Ask a hook again", false), newHookSwitch(std, "disable", "Ask a hook no more, and keep it", true),
+		newHookRotate(std), newHookRemove(std))
+}
+
+// hooker is how the commands of the group talk to the hooks' API.
+type hooker struct {
+	operator
+	objecteventv1connect.HookServiceClient
+	tenant string // of requests; "" = the token's only one
+}
+
+func newHooker(std stdio) *hooker { return &hooker{operator: newOperator(std)} }
+
+func (c *hooker) dial(cmd *cobra.Command) error {
+	client, url, option, err := c.operator.dial(cmd)
+	if err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("tenant") {
+		c.tenant = c.remote.tenants[0]
+	}
+	c.HookServiceClient = objecteventv1connect.NewHookServiceClient(client, url, option)
+	return nil
+}
+
+// run makes a command's function out of one that has the connection, and its time.
+func (c *hooker) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := c.dial(cmd); err != nil {
+			return err
+		}
+		ctx, cancel := within(cmd, callWithin)
+		defer cancel()
+		return do(ctx, args)
+	}
+}
+
+func newHookAdd(std stdio) *cobra.Command {
+	c := newHooker(std)
+	r := &objecteventv1.CreateHookRequest{}
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use: "add <name>", Short: "Register a hook", Args: cobra.ExactArgs(1),
+		Example: `  belfry hook add guard
+  belfry hook add orders --at https://erp.example.com/may-i-delete --timeout 500ms
+  belfry hook add archive --event frm.objectToDelete --topic invoices`,
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			r.Tenant, r.Name, r.Timeout = c.tenant, args[0], durationpb.New(timeout)
+			answer, err := c.CreateHook(ctx, r)
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error {
+				h := answer.GetHook()
+				if answer.GetSecret() == "" {
+					return c.print("%s is asked on %s; serve it: belfry hook serve %s", h.GetName(), h.GetSubject(), h.GetName())
+				}
+				return c.print("%s is asked at %s\nsecret, shown this once: %s", h.GetName(), h.GetUrl(), answer.GetSecret())
+			})
+		}),
+	}
+	fs := cmd.Flags()
+	fs.StringArrayVar(&r.Events, "event", []string{"sys.userDelete"}, "what it is asked: sys.userDelete, frm.objectToDelete (repeatable)")
+	fs.StringArrayVar(&r.Topics, "topic", nil, "only about objects of this `topic` (repeatable; default all)")
+	fs.StringVar(&r.Url, "at", "", "`URL` where it is called over HTTP (default over NATS)")
+	fs.DurationVar(&timeout, "timeout", 2*time.Second, "how long it may take")
+	fs.BoolVar(&r.FailOpen, "fail-open", false, "when it does not answer, allow (default refuse)")
+	fs.BoolVar(&r.Disabled, "disabled", false, "do not ask it yet")
+	c.flags(cmd)
+	return cmd
+}
+
+func newHookList(std stdio) *cobra.Command {
+	c := newHooker(std)
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the hooks of a tenant", Args: cobra.NoArgs,
+		RunE: c.run(func(ctx context.Context, _ []string) error {
+			answer, err := c.ListHooks(ctx, &objecteventv1.ListHooksRequest{Tenant: c.tenant})
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error { return tabulateHooks(c.std.out, answer.GetHooks()) })
+		}),
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func tabulateHooks(out io.Writer, hooks []*objecteventv1.Hook) error {
+	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "NAME\tASKED\tABOUT\tAT\tTIMEOUT\tSILENCE\tSTATE")
+	for _, h := range hooks {
+		about, at, silence, state := "all", h.GetSubject()+h.GetUrl(), "refuses", "circuit "+h.GetCircuit()
+		if len(h.GetTopics()) > 0 {
+			about = strings.Join(h.GetTopics(), ",")
+		}
+		if h.GetFailOpen() {
+			silence = "allows"
+		}
+		if h.GetDisabled() {
+			state = "disabled"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", h.GetName(), strings.Join(h.GetEvents(), ","), about, at, h.GetTimeout().AsDuration(), silence, state)
+	}
+	return t.Flush()
+}
+
+func newHookTest(std stdio) *cobra.Command {
+	c := newHooker(std)
+	r := &objecteventv1.TestHookRequest{}
+	var old string
+	cmd := &cobra.Command{
+		Use: "test <name>", Short: "Ask a hook as if, and show what it says", Args: cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			r.Tenant, r.Name = c.tenant, args[0]
+			var err error
+			if r.Old, err = values("--old", old); err != nil {
+				return err
+			}
+			answer, err := c.TestHook(ctx, r)
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error {
+				then := "the deletion would go on"
+				if !answer.GetAllowed() {
+					then = "the deletion would end here"
+				}
+				return c.print("%s\n%s", said(answer.GetAnswer()), then)
+			})
+		}),
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&r.Event, "event", "", "what to ask (default the hook's first)")
+	fs.StringVar(&r.Topic, "topic", "", "about an object of this topic (default the hook's first, else users)")
+	fs.StringVar(&r.Object, "object", "test", "id of the object")
+	fs.StringVar(&r.Mode, "mode", "trash", "trash, or delete: without trash")
+	fs.StringVar(&old, "old", "", "its values, a `JSON` object")
+	c.flags(cmd)
+	return cmd
+}
+
+// said is one answer of one hook as a line.
+func said(a *objecteventv1.HookAnswer) string {
+	line := fmt.Sprintf("%s  %s  %s in %s", a.GetHook(), a.GetEvent(), a.GetOutcome(), a.GetTook().AsDuration().Round(10*time.Microsecond))
+	if a.GetReason() != "" {
+		line += ": " + a.GetReason()
+	}
+	return line
+}
+
+// values reads a flag with a JSON object; "" = none. Code usage.
+func values(flag, text string) (*objecteventv1.Values, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // an absent message
+	}
+	if json.Unmarshal([]byte(text), new(map[string]json.RawMessage)) != nil {
+		return nil, fault.New(fault.UsageError, `%s: must be a JSON object like '{"total":12}'`, flag)
+	}
+	return &objecteventv1.Values{Json: []byte(text)}, nil
+}
+
+func newHookVerdicts(std stdio) *cobra.Command {
+	c := newHooker(std)
+	r := &objecteventv1.ListVerdictsRequest{}
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use: "verdicts", Short: "Show what hooks said, and how long they took", Args: cobra.NoArgs,
+		RunE: c.run(func(ctx context.Context, _ []string) error {
+			r.Tenant, r.Since = c.tenant, timestamppb.New(time.Now().Add(-since))
+			all := &objecteventv1.ListVerdictsResponse{}
+			for more := true; more; more = all.GetMore() {
+				page, err := c.ListVerdicts(ctx, r)
+				if err != nil {
+					return err
+				}
+				all.Verdicts = append(all.GetVerdicts(), page.GetVerdicts()...)
+				r.After, all.Cursor, all.More = page.GetCursor(), page.GetCursor(), page.GetMore()
+			}
+			return c.show(all, func() error {
+				for _, v := range all.GetVerdicts() {
+					about := fmt.Sprintf("%s %s to %s", v.GetTopic(), v.GetObject(), v.GetMode())
+					if v.GetDryRun() {
+						about += " (a trial)"
+					}
+					if err := c.print("%s  %s  %s", v.GetAsked().AsTime().Local().Format(time.DateTime), about, said(v.GetAnswer())); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&r.Hook, "hook", "", "only of this hook")
+	cmd.Flags().StringVar(&r.DeletionId, "deletion", "", "only about this deletion `id`")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "not older than this")
+	c.flags(cmd)
+	return cmd
+}
+
+func newHookSwitch(std stdio, use, short string, disabled bool) *cobra.Command {
+	c := newHooker(std)
+	cmd := &cobra.Command{
+		Use: use + " <name>", Short: short, Args: cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			found, err := c.GetHook(ctx, &objecteventv1.GetHookRequest{Tenant: c.tenant, Name: args[0]})
+			if err != nil {
+				return err
+			}
+			h := found.GetHook()
+			answer, err := c.UpdateHook(ctx, &objecteventv1.UpdateHookRequest{
+				Tenant: c.tenant, Name: h.GetName(), Revision: &h.Revision, Events: h.GetEvents(), Topics: h.GetTopics(),
+				Url: h.GetUrl(), Timeout: h.GetTimeout(), FailOpen: h.GetFailOpen(), Disabled: disabled,
+			})
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error { return c.print("%s is %sd", h.GetName(), use) })
+		}),
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func newHookRotate(std stdio) *cobra.Command {
+	c := newHooker(std)
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate <name>", Short: "Give a hook at a URL a new secret", Args: cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.RotateHookSecret(ctx, &objecteventv1.RotateHookSecretRequest{Tenant: c.tenant, Name: args[0], Overlap: durationpb.New(overlap)})
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error {
+				return c.print("secret, shown this once: %s\nthe old one signs beside it until %s", answer.GetSecret(), answer.GetOldUntil().AsTime().Local().Format(time.DateTime))
+			})
+		}),
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old secret goes on signing beside it")
+	c.flags(cmd)
+	return cmd
+}
+
+func newHookRemove(std stdio) *cobra.Command {
+	c := newHooker(std)
+	cmd := &cobra.Command{
+		Use: "remove <name>", Short: "Remove a hook; its verdicts stay", Args: cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.DeleteHook(ctx, &objecteventv1.DeleteHookRequest{Tenant: c.tenant, Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return c.show(answer, func() error { return c.print("%s is removed", args[0]) })
+		}),
+	}
+	c.flags(cmd)
+	return cmd
+}
