@@ -9,7 +9,11 @@
 // forgets what is acknowledged, as the object events do; the second reads a log
 // and writes where rollup is allowed, as the mailboxes do.
 //
-//	make test                                five rounds
+// The services are put to the same test, each in a file of its name: two replicas
+// of it on three NATS servers, under load, killed and frozen; what its users were
+// promised is counted at the end.
+//
+//	make test                                a few rounds
 //	make chaos                               a hundred
 //	BELFRY_CHAOS_ROUNDS=20 BELFRY_CHAOS_SEED=7 go test -v ./tests/chaos
 //
