@@ -220,7 +220,7 @@ func (w *crowd) count(to subject.Recipient, kind int) int {
 
 // deliver queues an event for every connection of a recipient that wants its kind,
 // and says how many.
-func (w *crowd) deliver(to subject.Recipient, kind int, d *delivery) (n int) {
+func (w *crowd) deliver(to subject.Recipient, kind int, d *delivery, out *outgoing) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := w.of(to)
@@ -229,7 +229,7 @@ func (w *crowd) deliver(to subject.Recipient, kind int, d *delivery) (n int) {
 	}
 	for c := range maps.Keys(a.conns) {
 		if c.codes.has(kind) {
-			c.deliver(d.item(c.proto, unstoredForm))
+			out.deliver(c, d.item(c.proto, unstoredForm))
 			n++
 		}
 	}

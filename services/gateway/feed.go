@@ -56,13 +56,14 @@ type tenantFeed struct {
 // and every few seconds, and after a reconnect, the log's newest event of each
 // tenant is compared with pos.
 type feed struct {
-	hub   *hub
-	log   *logReads
-	nc    *nats.Conn
-	out   *slog.Logger
-	stats *metrics
-	trace trace.Tracer
-	every time.Duration
+	hub      *hub
+	log      *logReads
+	nc       *nats.Conn
+	out      *slog.Logger
+	stats    *metrics
+	trace    trace.Tracer
+	every    time.Duration
+	outgoing outgoing // the feed goroutine's
 
 	live    chan *nats.Msg
 	signals chan *nats.Msg // what is never stored and somebody subscribed to
@@ -206,8 +207,8 @@ func (f *feed) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if len(f.live) == 0 {
-			f.hub.writers.flush()
+		if len(f.live) == 0 { // the last one may have been for nobody
+			f.outgoing.flush()
 		}
 	}
 }
@@ -268,9 +269,9 @@ func (f *feed) pass(ctx context.Context, t *tenantFeed, subj string, h nats.Head
 	}
 	d := newDelivery(t.token, &ev, at.Cursor, sc)
 	d.born = at.Time.UnixNano()
-	reached := f.hub.route(t, d)
+	reached := f.hub.route(t, d, &f.outgoing)
 	t.delivered.Add(float64(reached))
-	f.hub.writers.routed()
+	f.outgoing.next(len(f.live) > 0)
 	if f.out.Enabled(ctx, slog.LevelDebug) {
 		f.out.Debug("event routed", telemetry.KeyEventID, ev.ID, telemetry.KeySubject, subj, telemetry.KeyCount, reached)
 	}

@@ -25,7 +25,6 @@ type hub struct {
 	// Of the feed goroutine, kept to be used again.
 	pass    uint64
 	touched []*connection
-	writers *writers
 }
 
 // subscription is one entry of the index.
@@ -44,7 +43,6 @@ func newHub(c Config) *hub {
 		conns:   map[*connection]struct{}{},
 		tenants: map[string]*tenantFeed{},
 		empty:   make(chan struct{}),
-		writers: newWriters(),
 	}
 }
 
@@ -65,7 +63,7 @@ func (d *delivery) keysOf(tenant string, yield func(key, forms)) {
 
 // route queues one event for every connection that asked for it, once each, in
 // the union of the forms it asked for, and moves the tenant's position.
-func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
+func (h *hub) route(t *tenantFeed, d *delivery, out *outgoing) (reached int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	seq := d.cursor.Seq
@@ -85,9 +83,7 @@ func (h *hub) route(t *tenantFeed, d *delivery) (reached int) {
 		}
 	})
 	for _, c := range h.touched {
-		if c.enqueue(d.item(c.proto, c.forms)) {
-			h.writers.ready = append(h.writers.ready, c)
-		}
+		out.deliver(c, d.item(c.proto, c.forms))
 	}
 	h.recent.add(t, d, time.Now())
 	h.advance(t, seq)

@@ -84,7 +84,7 @@ func TestHubModel(t *testing.T) {
 			"event": func(t *rapid.T) {
 				seq++
 				ev := event.Event{ID: "x", Tenant: "AA", Topic: rapid.SampledFrom([]string{"a", "B", "c"}).Draw(t, "topic"), Verb: rapid.SampledFrom([]string{"created", "Updated"}).Draw(t, "verb"), Data: []byte("1")}
-				h.route(feed, newDelivery("AA", &ev, event.Cursor{Epoch: "abcdefgh", Seq: seq}, trace.SpanContext{}))
+				h.route(feed, newDelivery("AA", &ev, event.Cursor{Epoch: "abcdefgh", Seq: seq}, trace.SpanContext{}), &outgoing{})
 				for _, m := range models {
 					for f := range m.filters {
 						if matches(f, subject.Fold(ev.Topic), subject.Fold(ev.Verb)) {

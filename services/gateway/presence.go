@@ -20,7 +20,8 @@ func (s *Service) assemble() {
 	s.crowd = newCrowd(s.nc, s.feed.signals, s.who, s.out)
 	s.interest = &interest{nc: s.nc}
 	s.signals = &signals{
-		id: id, in: s.feed.signals, crowd: s.crowd, hub: s.hub, who: s.who, out: s.out, stats: s.stats, trace: s.trace,
+		outgoing: outgoing{writers: s.writers},
+		id:       id, in: s.feed.signals, crowd: s.crowd, hub: s.hub, who: s.who, out: s.out, stats: s.stats, trace: s.trace,
 	}
 	s.stats.counts(s.who)
 }

@@ -43,10 +43,11 @@ type Service struct {
 	nc        *nats.Conn
 	tokenLife time.Duration // the longest
 
-	hub   *hub
-	log   *logReads
-	feed  *feed
-	wheel *wheel
+	hub     *hub
+	writers *writers
+	log     *logReads
+	feed    *feed
+	wheel   *wheel
 
 	signals  *signals
 	crowd    *crowd
@@ -71,7 +72,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
 		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes, nc: o.Env.Bus.NC, tokenLife: o.Env.TokenLife,
-		hub: newHub(o.Config), wheel: newWheel(o.Config.PingEvery),
+		hub: newHub(o.Config), wheel: newWheel(o.Config.PingEvery), writers: newWriters(),
 		ready: make(chan struct{}),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -80,6 +81,7 @@ func New(o Options) (*Service, error) {
 	s.feed = &feed{
 		hub: s.hub, log: s.log, nc: o.Env.Bus.NC, out: s.out, stats: s.stats, trace: s.trace, every: o.Config.CheckEvery,
 		live: make(chan *nats.Msg, feedBacklog), signals: make(chan *nats.Msg, signalBacklog), found: make(chan finding), renewed: make(chan topology.Log),
+		outgoing: outgoing{writers: s.writers},
 	}
 	s.assemble()
 	s.signalr = s.newSignalR()
@@ -115,8 +117,8 @@ func (s *Service) Run(ctx context.Context) error {
 	// goodbye.
 	var background sync.WaitGroup
 	background.Go(func() { s.feed.run(s.life) })
-	for range s.hub.writers.count {
-		background.Go(func() { s.hub.writers.run(s.life) })
+	for range s.writers.count {
+		background.Go(func() { s.writers.run(s.life) })
 	}
 	background.Go(func() { s.feed.watch(s.life) })
 	background.Go(func() { s.turnWheel(s.life) })

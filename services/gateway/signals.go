@@ -38,6 +38,8 @@ type signals struct {
 	out   *slog.Logger
 	stats *metrics
 	trace trace.Tracer
+
+	outgoing outgoing
 }
 
 // run is the signals' goroutine.
@@ -50,6 +52,7 @@ func (g *signals) run(ctx context.Context) {
 			} else {
 				g.subscribed(ctx, m)
 			}
+			g.outgoing.next(len(g.in) > 0)
 		case <-ctx.Done():
 			return
 		}
@@ -73,7 +76,7 @@ func (g *signals) realtime(ctx context.Context, m *nats.Msg, to subject.Recipien
 	if d.expired(time.Now()) {
 		g.stats.drop(dropExpired, 1)
 	} else {
-		n = g.crowd.deliver(to, kind, d)
+		n = g.crowd.deliver(to, kind, d, &g.outgoing)
 	}
 	g.stats.realtime(kind, to.Tenant, n)
 	g.answer(m, to, n)
@@ -116,7 +119,7 @@ func (g *signals) subscribed(ctx context.Context, m *nats.Msg) {
 		g.stats.drop(dropExpired, 1)
 		return
 	}
-	g.hub.spread(k, d)
+	g.hub.spread(k, d, &g.outgoing)
 }
 
 // tokenOf is a tenant as subjects have it, "" being the platform. It came from a

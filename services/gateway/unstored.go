@@ -110,14 +110,14 @@ func (d *delivery) expired(now time.Time) bool {
 }
 
 // spread queues an event for every connection that subscribed to a key, once each.
-func (h *hub) spread(k key, d *delivery) (reached int) {
+func (h *hub) spread(k key, d *delivery, out *outgoing) (reached int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pass++
 	for _, s := range h.index[k] {
 		if c := s.conn; c.pass != h.pass {
 			c.pass = h.pass
-			c.deliver(d.item(c.proto, unstoredForm))
+			out.deliver(c, d.item(c.proto, unstoredForm))
 			reached++
 		}
 	}

@@ -6,29 +6,34 @@ import (
 	"slices"
 )
 
-// writers write to connections for the feed, which therefore never waits for a
-// client and seldom for a system call:
+// writers write to connections for those that feed them, which therefore never wait
+// for a client:
 //
-//	feed ──▶ ready ──┬── few, and nothing else to do: it writes them itself
-//	                 └── many: the writers, one for each processor; and itself, when
-//	                     they are behind, so that what comes next collects in queues
-//	                     and shares a write
+//	feed, signals ──▶ outgoing ──┬── few: it writes them itself
+//	                             └── many: the writers, one for each processor; and
+//	                                 itself, when they are behind, so that what comes
+//	                                 next collects in queues and shares a write
 //
 // A goroutine for each write would cost as much again as the write.
 type writers struct {
 	work  chan []*connection
 	count int
+}
 
-	ready   []*connection // the feed goroutine's
-	waiting int           // events since something was written
+// outgoing are the connections that one feeding goroutine has put events into the
+// queues of, and that it must have written.
+type outgoing struct {
+	writers *writers
+	ready   []*connection
+	routed  int // events since something was written
 }
 
 const (
 	// writersPart is how many connections a writer takes at once.
 	writersPart = 64
-	// writersFew is how many the feed writes itself.
+	// writersFew is how many who feeds writes himself.
 	writersFew = 16
-	// writersHold is how many events the feed routes at most before it has them
+	// writersHold is how many events are routed at most before they are
 	// written, however many more wait.
 	writersHold = 32
 )
@@ -52,15 +57,30 @@ func (w *writers) run(ctx context.Context) {
 	}
 }
 
-// flush has everything written that is ready. Only the feed calls it.
-func (w *writers) flush() {
-	w.waiting = 0
-	rest := w.ready
+// deliver puts an item into a connection's queue.
+func (o *outgoing) deliver(c *connection, it *item) {
+	if c.enqueue(it) {
+		o.ready = append(o.ready, c)
+	}
+}
+
+// next says that one event has been put into all queues that it belongs in, and
+// whether more events wait: then those share a write.
+func (o *outgoing) next(more bool) {
+	if o.routed++; !more || o.routed >= writersHold {
+		o.flush()
+	}
+}
+
+// flush has everything written.
+func (o *outgoing) flush() {
+	o.routed = 0
+	rest := o.ready
 	for len(rest) > writersFew {
 		n := min(len(rest), writersPart)
 		part := slices.Clone(rest[:n])
 		select {
-		case w.work <- part:
+		case o.writers.work <- part:
 		default:
 			for _, c := range part {
 				c.flush(false)
@@ -71,13 +91,6 @@ func (w *writers) flush() {
 	for _, c := range rest {
 		c.flush(false)
 	}
-	clear(w.ready)
-	w.ready = w.ready[:0]
-}
-
-// routed says that one event has been put into queues.
-func (w *writers) routed() {
-	if w.waiting++; w.waiting >= writersHold {
-		w.flush()
-	}
+	clear(o.ready)
+	o.ready = o.ready[:0]
 }
