@@ -13,6 +13,7 @@
 //	clock.<tenant>.<name>, clock._.…     time events                   (never stored)
 //	presence.<tenant>.<user>             online and offline            (never stored)
 //	roster.all, roster.u.<gateway>       gateways tell each other who is connected
+//	hub.<connection>                     which gateway has a connection of the SignalR hub
 //	                                     (never stored, nobody else's)
 //	mbx.m.<subscriber>.<subscription>    copies that wait, kept in MAILBOX; beside them
 //	mbx.t.…, mbx.d.…                       the table of subscriptions, dead letters

@@ -36,7 +36,7 @@ func (s *settings) services() []any {
 // another to start; they meet on NATS, here as on a cluster.
 func (s *settings) parts() []process.Part {
 	return []process.Part{
-		{Name: "gateway", About: "live events to open windows; HTTP in", New: func(e process.Env) (run.Service, error) {
+		{Name: "gateway", About: "live events to open windows; HTTP in", Topology: gateway.Topology, New: func(e process.Env) (run.Service, error) {
 			return gateway.New(gateway.Options{Config: s.gateway, Env: e})
 		}},
 		{Name: "objectevent", About: "what follows from operations; asks before deletions", Topology: objectevent.Topology, New: func(e process.Env) (run.Service, error) {

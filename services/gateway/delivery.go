@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -14,9 +15,11 @@ import (
 type protocol uint8
 
 const (
-	plain  protocol = iota // /v1/ws: one line of JSON per frame
-	sse                    // /v1/sse: id and data lines
-	protos                 // how many there are
+	plain              protocol = iota // /v1/ws: one line of JSON per frame
+	sse                                // /v1/sse: id and data lines
+	signalrJSON                        // the hub: calls of OnEvent, in JSON
+	signalrMessagePack                 // … and in MessagePack
+	protos                             // how many there are
 )
 
 // item is something a connection will write: an event in the forms it asked
@@ -25,6 +28,7 @@ const (
 type item struct {
 	body     []byte
 	raw      bool              // body is a whole WebSocket frame, not a line of text
+	counted  int               // hub messages in body that a stateful client counts
 	realtime bool              // never stored: dropped where a stored one would have the client resume
 	born     int64             // unix nanoseconds at which it was stored, or sent; 0 = an answer
 	expires  int64             // unix nanoseconds after which it is not delivered (SR4); 0 = never
@@ -91,6 +95,9 @@ func (d *delivery) item(p protocol, f forms) *item {
 	if it.span.IsValid() {
 		it.id = d.ev.ID
 	}
+	if p.hub() != nil {
+		it.counted = bits.OnesCount32(uint32(f))
+	}
 	d.made[p] = append(d.made[p], encoded{f, it})
 	return it
 }
@@ -132,6 +139,8 @@ func (d *delivery) encode(p protocol, f forms) []byte {
 			b = append(b, "data: "...)
 			b = d.appendForm(b, i)
 			b = append(b, "\n\n"...)
+		case signalrJSON, signalrMessagePack: // which subscribe to views only
+			b = d.appendNotification(b, p, d.views[i-1])
 		}
 	}
 	return b

@@ -28,6 +28,7 @@ func (s *Service) StopWithin() time.Duration { return s.config.DrainWindow + dra
 func (s *Service) drain() {
 	s.serving.Store(false)
 	s.hub.close()
+	s.signalr.Drain()
 	s.sayGoodbyes()
 	select {
 	case <-s.hub.empty:
@@ -38,6 +39,7 @@ func (s *Service) drain() {
 		c.kill()
 	}
 	<-s.hub.empty
+	s.signalr.Stop()
 }
 
 // sayGoodbyes spreads them evenly, in an order that means nothing to anybody: that

@@ -10,7 +10,11 @@ import (
 // filter is what a client asked for, as it asked: a tenant (empty = every
 // tenant of the token), and a topic and verb (each empty = all) or a view's
 // name. Two equal requests are one subscription (SR2).
-type filter struct{ tenant, topic, verb, name string }
+type filter struct {
+	tenant, topic, verb, name string
+
+	resources string // of the name resourceChanged, as normalise writes them; "" = all
+}
 
 // key is what the hub indexes: one tenant, folded topic and verb, or a view.
 // The tenant is the escaped token of the subject.
@@ -62,6 +66,9 @@ func newFilter(tenant, topic, verb, name string) (filter, error) {
 func (f filter) keys(p *auth.Principal) ([]key, error) {
 	if f.signal() {
 		return f.signalKeys(p)
+	}
+	if f.resources != "" {
+		return f.resourceKeys(p)
 	}
 	tenants := []string{f.tenant}
 	if f.tenant == "" {

@@ -18,6 +18,7 @@ func (s *Service) mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/sse", s.origin(s.serveSSE))
 	mux.HandleFunc("OPTIONS /v1/", s.preflight)
 	mux.HandleFunc("OPTIONS /"+gatewayv1connect.GatewayServiceName+"/", s.preflight)
+	s.mountSignalR(mux)
 	if s.config.Console {
 		mountConsole(mux)
 	}

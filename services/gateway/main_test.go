@@ -27,6 +27,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/process"
+	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 func TestMain(m *testing.M) {
@@ -67,6 +68,11 @@ func tracer(t trace.Tracer) worldOption {
 	return func(o *Options, _ *[]bustest.Option) { o.Env.Tracer = t }
 }
 
+// beside is one more gateway on another's NATS server, as another process is.
+func beside(w *world) worldOption {
+	return func(o *Options, _ *[]bustest.Option) { o.Env.Bus = w.nats.Connect() }
+}
+
 func newWorld(t testing.TB, options ...worldOption) *world {
 	t.Helper()
 	tokens, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}})
@@ -84,8 +90,11 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	o.Env.API = api.NewMux(api.MuxOptions{
 		HTTP: o.Env.Mux, Guard: o.Env.Guard, Registry: o.Env.Registry, Tracer: o.Env.Tracer, Log: o.Env.Log, Limiter: o.Env.Limits, Audit: o.Env.Audit, MaxBytes: 8 * o.Env.MaxEventBytes,
 	})
-	w := &world{t: t, nats: bustest.Start(t, servers...), tokens: tokens, mux: o.Env.Mux, api: o.Env.API}
-	o.Env.Bus = w.nats.Bus()
+	w := &world{t: t, tokens: tokens, mux: o.Env.Mux, api: o.Env.API}
+	if o.Env.Bus == nil {
+		w.nats = bustest.Start(t, append(servers, bustest.Spec(func(s *topology.Spec) { *s = s.And(Topology(topology.Options{})) }))...)
+		o.Env.Bus = w.nats.Bus()
+	}
 	if w.s, err = New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +194,7 @@ type frame struct {
 	Resumed    *struct{ Cursor string }
 	Unsubbed   *struct{} `json:"unsubscribed"`
 	Pong       *struct{}
+	Narrowed   *struct{ Codes []string }
 	Renewed    *struct{ Seconds int }
 	Expiring   *struct{ Seconds int }
 	Ended      *struct {
@@ -193,6 +203,7 @@ type frame struct {
 	}
 	Event *struct {
 		ID, Type, Subject, Topic, Verb, Tenant, Malformed string
+		Recipient                                         string
 		Data                                              json.RawMessage
 	}
 	Error *struct {

@@ -32,7 +32,7 @@ func (n *session) renew(t *gatewayv1.Token) (*gatewayv1.ServerFrame, error) {
 		n.s.record(n.ctx, n.c, api.Entry{What: "token", Code: fault.CodeOf(err)})
 		return nil, err
 	}
-	kept, ended := n.regrant(p)
+	kept, ended := n.s.regrant(n.c, p)
 	if err := n.s.renew(n.ctx, n.c, p, kept, ended); err != nil {
 		return nil, err
 	}
@@ -50,9 +50,9 @@ func (n *session) renew(t *gatewayv1.Token) (*gatewayv1.ServerFrame, error) {
 
 // regrant says which subscriptions a principal may go on with, and what each of
 // them means now: one that names no topic means what is granted.
-func (n *session) regrant(p *auth.Principal) (kept map[filter][]key, ended map[filter]error) {
+func (s *Service) regrant(c *connection, p *auth.Principal) (kept map[filter][]key, ended map[filter]error) {
 	kept, ended = map[filter][]key{}, map[filter]error{}
-	for _, f := range n.s.hub.filters(n.c) {
+	for _, f := range s.hub.filters(c) {
 		keys, err := f.keys(p)
 		if err != nil {
 			ended[f] = err

@@ -109,7 +109,8 @@ func (s *Service) visit(c *connection, now time.Time) {
 		c.kill()
 	case c.proto == plain:
 		c.answer(pingFrame)
-	default:
+	case c.proto == sse:
 		c.answer(ssePing)
+	default: // the hub has a clock of its own
 	}
 }

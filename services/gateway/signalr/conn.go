@@ -2,6 +2,7 @@ package signalr
 
 import (
 	"context"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type Conn struct {
 	ctx    context.Context // of its calls
 	cancel context.CancelFunc
 
+	query    url.Values            // of the first request, until it has entered
 	in       sync.Mutex            // taken while a piece is read, and its calls are done
 	out      sync.Mutex            // taken while something is written
 	protocol hubprotocol.Protocol  // once the handshake is done
@@ -67,8 +69,8 @@ type Conn struct {
 
 func now() time.Time { return time.Now() }
 
-func newConn(s *Server, who *auth.Principal, w way, t ticket, token string) *Conn {
-	c := &Conn{server: s, way: w, token: token, id: t.id(), expires: t.expires, user: who, born: now().Unix(), release: func() {}}
+func newConn(s *Server, who *auth.Principal, w way, t ticket, query url.Values) *Conn {
+	c := &Conn{server: s, way: w, token: query.Get("id"), query: query, id: t.id(), expires: t.expires, user: who, born: now().Unix(), release: func() {}}
 	if t.stateful && w == webSocket {
 		c.replay = newReplay()
 	}
@@ -87,6 +89,9 @@ func (c *Conn) User() *auth.Principal {
 	defer c.mu.Unlock()
 	return c.user
 }
+
+// Query is what the client asked for when it connected. It is for Enter.
+func (c *Conn) Query() url.Values { return c.query }
 
 // Protocol is what the handshake has chosen.
 func (c *Conn) Protocol() hubprotocol.Protocol { return c.protocol }

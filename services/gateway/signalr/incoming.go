@@ -116,6 +116,7 @@ func (c *Conn) shake(b []byte) error {
 		c.protocol = nil
 		return err
 	}
+	c.query = nil
 	c.mu.Lock()
 	c.window = window
 	c.mu.Unlock()

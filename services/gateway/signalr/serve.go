@@ -56,14 +56,15 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	// A poll is not counted as a call: whether there are many is up to the events.
-	token, asks := r.URL.Query().Get("id"), wayOf(r)
+	query, asks := r.URL.Query(), wayOf(r)
+	token := query.Get("id")
 	known, over := s.list.find(token)
 	who, err := s.authenticate(r, known == nil)
 	if err != nil {
 		return err
 	}
 	if token == "" && asks == webSocket { // skipNegotiation
-		return s.serveWebSocket(w, r, newConn(s, who, asks, newTicket(who, false, now()), ""))
+		return s.serveWebSocket(w, r, newConn(s, who, asks, newTicket(who, false, now()), query))
 	}
 	c, t, err := s.look(r.Context(), token, who)
 	switch {
@@ -73,7 +74,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case c == nil:
-		c = newConn(s, who, asks, t, token)
+		c = newConn(s, who, asks, t, query)
 	case c.way != asks:
 		return fault.Field(fault.InvalidRequest, "id", "its connection uses %s, and cannot change to %s", c.way, asks)
 	default:

@@ -15,7 +15,7 @@ func main() {
 		Name:     "gateway",
 		About:    "Live events of Belfry to open windows, and HTTP in.",
 		Settings: &config,
-		Parts: []process.Part{{Name: "gateway", New: func(e process.Env) (run.Service, error) {
+		Parts: []process.Part{{Name: "gateway", Topology: gateway.Topology, New: func(e process.Env) (run.Service, error) {
 			return gateway.New(gateway.Options{Config: config, Env: e})
 		}}},
 	}.Main())
