@@ -220,3 +220,29 @@ func value(t *testing.T, text string) (v any) {
 	}
 	return v
 }
+
+// TestQuestions: what a hook is asked is an event, and has the view it is asked as.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, x := range examples(t) {
+		name := x.shows("question")
+		if name == "" {
+			continue
+		}
+		found++
+		e, err := event.ParseJSON([]byte(x.body))
+		if err != nil {
+			t.Fatalf("%s: %v", x.info, err)
+		}
+		if diff := cmp.Diff(x.body, string(e.AppendJSON(nil))); diff != "" {
+			t.Errorf("%s: -book +written:\n%s", x.info, diff)
+		}
+		if v, ok := event.LookupView(name); !ok || !v.Has(&e) || e.Extensions["asks"] != name {
+			t.Errorf("%s: %+v", x.info, e)
+		}
+	}
+	if found == 0 {
+		t.Error("the book shows no question to a hook")
+	}
+}
