@@ -39,8 +39,8 @@ type opWorld struct {
 	s        *Service
 	mux      *http.ServeMux
 	http     *httptest.Server
+	bubble   bool // no sockets: in a bubble of fake time
 	stop     func()
-	last     uint64 // sequence of the queue's last confirmation
 	read     uint64 // of EVENTS, by next
 }
 
@@ -82,7 +82,9 @@ func (w *opWorld) start(b *bus.Bus) {
 	case err := <-ended:
 		w.t.Fatalf("run: %v", err)
 	}
-	w.http = httptest.NewServer(w.mux)
+	if !w.bubble {
+		w.http = httptest.NewServer(w.mux)
+	}
 	stopped := false
 	w.stop = func() {
 		if stopped {
@@ -93,9 +95,20 @@ func (w *opWorld) start(b *bus.Bus) {
 		if err := <-ended; err != nil {
 			w.t.Errorf("run: %v", err)
 		}
-		w.http.Close()
+		if w.http != nil {
+			w.http.Close()
+		}
 	}
 	w.t.Cleanup(w.stop)
+}
+
+// in runs a part of a test of its own in the same world.
+func (w *opWorld) in(t *testing.T, name string, f func()) {
+	t.Run(name, func(t *testing.T) {
+		defer func(outer testing.TB) { w.t = outer }(w.t)
+		w.t = t
+		f()
+	})
 }
 
 // op reports an operation of AA as a raw client does. Headers come in pairs.
@@ -110,7 +123,6 @@ func (w *opWorld) op(subj, body string, headers ...string) uint64 {
 	if err != nil {
 		w.t.Fatalf("report on %s: %v", subj, err)
 	}
-	w.last = ack.Sequence
 	return ack.Sequence
 }
 
@@ -176,6 +188,7 @@ func (w *opWorld) call(method, path, token, body string) (int, string) {
 		w.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
@@ -224,4 +237,12 @@ func (w *opWorld) count(name string, labels ...string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// member is a text member of a JSON object, "" if it has none.
+func member(body, name string) string {
+	var all map[string]any
+	_ = json.Unmarshal([]byte(body), &all)
+	text, _ := all[name].(string)
+	return text
 }
