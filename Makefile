@@ -39,6 +39,8 @@ ARCH      ?= $(shell go env GOARCH)
 IMAGE_NAME ?= belfry
 IMAGE_TAG  ?= $(shell git describe --tags --always --dirty)
 SEED      ?=
+SCHEDULES ?= 5000
+FREEZE    ?= 60
 
 ##@ Run
 .PHONY: help run build
@@ -64,7 +66,8 @@ e2e: ## Test whole journeys only: one process, and processes on a cluster
 	go test $(RACE) -count 1 -timeout 15m $(TESTFLAGS) ./tests/e2e/...
 
 chaos: ## Kill and freeze processes ROUNDS (100) times, and count (SEED=7 repeats the choices)
-	BELFRY_CHAOS_ROUNDS=$(ROUNDS) BELFRY_CHAOS_SEED=$(SEED) go test $(RACE) -count 1 -timeout 60m -v $(TESTFLAGS) ./tests/chaos
+	BELFRY_CHAOS_ROUNDS=$(ROUNDS) BELFRY_CHAOS_SEED=$(SEED) BELFRY_CHAOS_SCHEDULES=$(SCHEDULES) BELFRY_CHAOS_FREEZE=$(FREEZE) \
+	  go test $(RACE) -count 1 -timeout 60m -v $(TESTFLAGS) ./tests/chaos
 
 bench: build ## Measure, each figure beside its reference (ARGS="-only fanout -n 5000")
 	go run ./tests/load $(ARGS)

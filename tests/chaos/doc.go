@@ -16,6 +16,8 @@
 //	make test                                a few rounds
 //	make chaos                               a hundred
 //	BELFRY_CHAOS_ROUNDS=20 BELFRY_CHAOS_SEED=7 go test -v ./tests/chaos
+//	make chaos SCHEDULES=5000 FREEZE=60      … a thousand occurrences a second, and a
+//	                                         scheduler that sleeps for a minute (the defaults)
 //
 // A seed repeats the choices, not the race between the processes.
 package chaos

@@ -1,0 +1,161 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/topology"
+	"github.com/belfry-events/belfry/services/scheduler"
+)
+
+// interval is that of every schedule. Their phases are spread over it, so that
+// BELFRY_CHAOS_SCHEDULES of them fire evenly: 5,000 are 1,000 a second.
+const interval = 5 * time.Second
+
+const (
+	defaultSchedules = 100
+	defaultFreeze    = 6 // seconds: longer than the pin and every request
+	scheduleRounds   = 4 // at least one of each blow
+)
+
+// timers is the schedulers under test, each a process that has nothing in common
+// with the other but the cluster.
+type timers struct {
+	*cluster
+	random *rand.Rand
+	freeze time.Duration
+	bag    []int
+	all    []*replica
+	ids    []string // of the schedules
+}
+
+// TestTM6EveryOccurrenceOnce is the kill test of the scheduler: whatever dies or
+// sleeps, every occurrence of every schedule becomes one event.
+func TestTM6EveryOccurrenceOnce(t *testing.T) {
+	rounds := min(setting(t, "BELFRY_CHAOS_ROUNDS", scheduleRounds), 25)
+	seed := setting(t, "BELFRY_CHAOS_SEED", rand.Uint64N(1_000_000))
+	n := setting(t, "BELFRY_CHAOS_SCHEDULES", defaultSchedules)
+	sayf(t, "%d rounds with %d schedules every %s, BELFRY_CHAOS_SEED=%d", rounds, n, interval, seed)
+	w := newTimers(t, seed)
+	w.freeze = time.Duration(setting(t, "BELFRY_CHAOS_FREEZE", defaultFreeze)) * time.Second
+	w.arm(int(n))
+	w.settled()
+	for i := range rounds {
+		name, blow := w.next()
+		w.wait(time.Duration(w.random.IntN(2000)) * time.Millisecond)
+		began := time.Now()
+		name += ", " + blow()
+		w.settled()
+		sayf(t, "round %d: %s: well after %s", i+1, name, time.Since(began).Round(time.Millisecond))
+		if t.Failed() {
+			return
+		}
+	}
+	w.count(time.Now())
+	for _, p := range w.all {
+		if code := p.stop(); code != 0 {
+			t.Errorf("%s: exit code %d after SIGTERM", p.name, code)
+		}
+	}
+}
+
+func newTimers(t *testing.T, seed uint64) *timers {
+	t.Helper()
+	w := &timers{cluster: newCluster(t), random: rand.New(rand.NewPCG(seed, 0))}
+	o := topology.Options{Replicas: nodes}
+	if _, err := topology.Ensure(t.Context(), w.bus.JS, topology.Platform(o).And(scheduler.Topology(o)), o); err != nil {
+		t.Fatal(err)
+	}
+	for i := range workers {
+		w.all = append(w.all, w.startReplica(fmt.Sprintf("scheduler-%d", i), "scheduler"))
+	}
+	return w
+}
+
+// next draws a blow, from a bag of one of each kind.
+func (w *timers) next() (name string, blow func() string) {
+	blows := []struct {
+		name string
+		blow func() string
+	}{
+		{"kill -9 of a scheduler", w.killTimer},
+		{"kill -9 of the leader of SCHEDULES", func() string { return w.killLeader(scheduler.Schedules) }},
+		{"kill -9 of the leader of EVENTS", func() string { return w.killLeader(topology.Events) }},
+		{"freeze of a scheduler", w.freezeTimer},
+	}
+	if len(w.bag) == 0 {
+		w.bag = w.random.Perm(len(blows))
+	}
+	b := blows[w.bag[0]]
+	w.bag = w.bag[1:]
+	return b.name, b.blow
+}
+
+func (w *timers) killTimer() string {
+	p := w.all[w.random.IntN(len(w.all))]
+	p.kill()
+	w.wait(time.Duration(w.random.IntN(1000)) * time.Millisecond)
+	p.start()
+	return p.name
+}
+
+func (w *timers) killLeader(stream string) string {
+	p := w.leader(stream)
+	p.kill()
+	w.wait(time.Duration(w.random.IntN(2000)) * time.Millisecond)
+	p.start()
+	return p.name
+}
+
+// freezeTimer stops a scheduler in the middle of whatever it does. The other one
+// takes its work over, and when it wakes it goes on as if nothing had been.
+func (w *timers) freezeTimer() string {
+	p := w.all[w.random.IntN(len(w.all))]
+	p.signal(syscall.SIGSTOP)
+	w.wait(w.freeze)
+	p.signal(syscall.SIGCONT)
+	return fmt.Sprintf("%s for %s", p.name, w.freeze)
+}
+
+func (w *timers) wait(d time.Duration) {
+	w.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-w.t.Context().Done():
+		w.t.Fatal("test over")
+	}
+}
+
+// settled waits until the cluster is whole, and an occurrence has become an event
+// whose time came after this call.
+func (w *timers) settled() {
+	w.t.Helper()
+	w.whole(scheduler.Schedules, scheduler.History, topology.Events, "KV_"+topology.RelayCopies)
+	since := time.Now()
+	w.eventually("schedules fire", func(ctx context.Context) bool {
+		s, err := w.bus.JS.Stream(ctx, topology.Events)
+		if err != nil {
+			return false
+		}
+		m, err := s.GetLastMsgForSubject(ctx, struck())
+		if err != nil {
+			return false
+		}
+		o, err := readOccurrence(m.Header)
+		return err == nil && o.nominal.After(since)
+	})
+}
+
+// struck is the subject of what the schedules publish.
+func struck() string {
+	s, err := subject.Event(subject.Address{Tenant: "AA", Topic: "chaos", Verb: "struck"})
+	if err != nil {
+		panic(err) // constants
+	}
+	return s
+}
