@@ -34,6 +34,10 @@ type ConsumeOptions struct {
 	// Workers is how many messages are handled at once, each by a goroutine of its
 	// own; with more than 1 they are in no order. Default 1.
 	Workers int
+	// PullExpiry is how long one request for messages stays open; a fifth of it is
+	// how often the server says that it still is. Default 10 s: a server that has
+	// gone is noticed within four.
+	PullExpiry time.Duration
 	// DrainTimeout is how long the message in hand may still take after ctx is
 	// cancelled, before its own context is cancelled too. Default 10 s.
 	DrainTimeout time.Duration
@@ -49,8 +53,8 @@ const (
 	// message is given up unseen: it may be what kills the process each time.
 	neverAnswered = 4
 
-	pullExpiry    = 10 * time.Second
-	pullHeartbeat = 2 * time.Second // twice missed, and the pull is started anew
+	defaultPullExpiry = 10 * time.Second
+	heartbeats        = 5 // of one pull; two in a row missed, and it is started anew
 
 	reopenWait    = 100 * time.Millisecond
 	maxReopenWait = 5 * time.Second
@@ -78,6 +82,9 @@ func (o ConsumeOptions) withDefaults() (ConsumeOptions, error) {
 		o.Prefetch = defaultPrefetch
 	}
 	o.Workers = max(o.Workers, 1)
+	if o.PullExpiry <= 0 {
+		o.PullExpiry = defaultPullExpiry
+	}
 	if pending := o.Consumer.MaxAckPending; pending > 0 {
 		o.Prefetch = min(o.Prefetch, pending)
 	}
@@ -131,8 +138,8 @@ func (r *reader) session(ctx context.Context) (taken bool, err error) {
 	}
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessages(r.o.Prefetch),
-		jetstream.PullExpiry(pullExpiry),
-		jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.PullExpiry(r.o.PullExpiry),
+		jetstream.PullHeartbeat(r.o.PullExpiry/heartbeats),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
 	if err != nil {

@@ -53,8 +53,8 @@ func (s *Service) newRelay() (*relay.Relay, error) {
 	return relay.New(relay.Options{
 		Name: "scheduler", Bus: s.bus, Source: Schedules, Filter: []string{subject.WayEvent.Due()}, Target: topology.Events,
 		Map: d.decide, AfterBatch: d.settle,
-		Open:     func(context.Context, event.Cursor) error { d.reset(); return nil },
-		Registry: s.registry, Log: s.log,
+		Open:      func(context.Context, event.Cursor) error { d.reset(); return nil },
+		PinnedTTL: s.pace.pinned, Registry: s.registry, Log: s.log,
 	})
 }
 

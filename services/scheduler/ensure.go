@@ -108,15 +108,12 @@ func sameStrike(a, b definition) bool {
 	return reflect.DeepEqual(plain(a.Rule), plain(b.Rule)) && a.CatchUp == b.CatchUp && reflect.DeepEqual(a.Action, b.Action)
 }
 
-// The machine's clock is compared with the time that has really passed.
-const (
-	stepEvery = 10 * time.Second
-	stepSize  = 2 * time.Second // a smaller one is an NTP daemon at its work
-)
+// stepSize is what counts as a clock that was set; less is an NTP daemon at its work.
+const stepSize = 2 * time.Second
 
 // watchSteps notices that the clock was set, or that the machine slept.
 func (s *Service) watchSteps(ctx context.Context) {
-	tick := time.NewTicker(stepEvery)
+	tick := time.NewTicker(s.pace.steps)
 	defer tick.Stop()
 	began := time.Now()
 	var known time.Duration

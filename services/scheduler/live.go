@@ -45,7 +45,7 @@ func (s *Service) liveOptions(durable string, way subject.Way, ackWait time.Dura
 			Durable: durable, Description: "due occurrences that become " + string(way) + ".…", FilterSubject: way.Due(),
 			AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: 4 * workers,
 		},
-		MaxAttempts: endless, Workers: workers, Prefetch: workers,
+		MaxAttempts: endless, Workers: workers, Prefetch: workers, PullExpiry: s.pace.pull,
 		Backoff: []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 5 * time.Second},
 	}
 }

@@ -98,24 +98,27 @@ func makeReplica(t testing.TB, b *bus.Bus, options ...func(*Service, *Config)) *
 
 func (r *replica) start() {
 	r.t.Helper()
+	r.stop = r.run()
+	r.t.Cleanup(r.stop)
+}
+
+// run runs the scheduler until the function it gives is called.
+func (r *replica) run() (stop func()) {
+	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.s.Run(ctx) }()
-	var once sync.Once
-	r.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				r.t.Errorf("run: %v", err)
-			}
-		})
-	}
-	r.t.Cleanup(r.stop)
 	select {
 	case <-r.s.Ready():
 	case err := <-ended:
 		r.t.Fatalf("run: %v", err)
 	}
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			r.t.Errorf("run: %v", err)
+		}
+	})
 }
 
 func configure(change func(*Config)) func(*Service, *Config) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,14 +38,25 @@ type Service struct {
 	store    *store
 	history  *historian
 	quotas   *quotas
-	relay    *relay.Relay
+	relay    atomic.Pointer[relay.Relay]
 	maxEvent int
 	ready    chan struct{}
 
 	// What tests replace.
 	now    func() time.Time
 	notify notifier
+	pace   pace
 }
+
+// pace is how often it is looked whether everything is still there.
+type pace struct {
+	pull   time.Duration // see bus.ConsumeOptions
+	pinned time.Duration // see relay.Options
+	steps  time.Duration // whether the machine's clock was set
+	count  time.Duration // what is armed
+}
+
+var usualPace = pace{pull: 10 * time.Second, pinned: 5 * time.Second, steps: 10 * time.Second, count: 30 * time.Second}
 
 // notifier sends a real-time event to the windows of a user, or with user "" to
 // those of a whole tenant, and says how many there are. Code nobody_there when
@@ -67,15 +79,11 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, bus: o.Env.Bus, log: o.Env.Log, registry: o.Env.Registry, metrics: newMetrics(o.Env.Registry),
 		store: &store{b: o.Env.Bus, rules: newRules()}, maxEvent: o.Env.MaxEventBytes,
-		ready: make(chan struct{}), now: time.Now,
+		ready: make(chan struct{}), now: time.Now, pace: usualPace,
 	}
 	s.history = &historian{js: s.bus.JS, store: s.store, metrics: s.metrics, log: s.log}
 	s.quotas = newQuotas(s.store, o.Config.MaxPerTenant)
 	s.notify = s.reach
-	var err error
-	if s.relay, err = s.newRelay(); err != nil {
-		return nil, err
-	}
 	if err := s.mountAPI(o.Env.API); err != nil {
 		return nil, fmt.Errorf("mount the scheduler's API: %w", err)
 	}
@@ -89,7 +97,7 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 func (s *Service) Check(ctx context.Context) error {
 	select {
 	case <-s.ready:
-		return s.relay.Check(ctx)
+		return s.relay.Load().Check(ctx)
 	default:
 		return fault.New(fault.Starting, "the scheduler is starting")
 	}
@@ -99,6 +107,10 @@ func (s *Service) Check(ctx context.Context) error {
 // is finished.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.ensureClock(ctx, false); err != nil {
+		return err
+	}
+	into, err := s.newRelay()
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -111,7 +123,7 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 		})
 	}
-	part(s.relay.Run)
+	part(into.Run)
 	part(func(ctx context.Context) error {
 		return s.bus.Consume(ctx, s.liveOptions(clockDurable, subject.WayClock, clockAckWait, clockAtOnce), s.takeDue)
 	})
@@ -121,7 +133,8 @@ func (s *Service) Run(ctx context.Context) error {
 	parts.Go(func() { s.watchSteps(ctx) })
 	parts.Go(func() { s.count(ctx) })
 	select {
-	case <-s.relay.Ready():
+	case <-into.Ready():
+		s.relay.Store(into)
 		close(s.ready)
 	case <-ctx.Done():
 	}
@@ -135,11 +148,8 @@ func (s *Service) Run(ctx context.Context) error {
 // clockAtOnce is how many of the clock's events are settled at once.
 const clockAtOnce = 8
 
-// countEvery is how often what is armed is counted.
-const countEvery = 30 * time.Second
-
 func (s *Service) count(ctx context.Context) {
-	tick := time.NewTicker(countEvery)
+	tick := time.NewTicker(s.pace.count)
 	defer tick.Stop()
 	for {
 		n, err := s.store.count(ctx, subject.SchedulesArmed)

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // Bubble runs f in a synctest bubble that a server may run in: Start it there,
@@ -16,11 +17,18 @@ import (
 // and after.
 func Bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
+	BubbleTick(t, time.Second, f)
+}
+
+// BubbleTick is Bubble in which the server's clock for expiring messages is set
+// every so often only. That clock is most of what an idle year costs.
+func BubbleTick(t *testing.T, every time.Duration, f func(*testing.T)) {
+	t.Helper()
 	defer ownClock()()
 	emptyPools()
 	defer emptyPools()
 	synctest.Test(t, func(t *testing.T) {
-		tick(t)
+		tick(t, every)
 		f(t)
 	})
 }

@@ -30,14 +30,14 @@ func ownClock() (release func()) {
 }
 
 // tick sets the server's clock to the bubble's time while the test runs.
-func tick(t *testing.T) {
+func tick(t *testing.T, each time.Duration) {
 	set := func() { serverTime.Store(time.Now().UnixNano()) }
 	set()
 	done := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		every := time.NewTicker(time.Second)
+		every := time.NewTicker(each)
 		defer every.Stop()
 		for {
 			select {
