@@ -46,18 +46,19 @@ func readOperation(subj string, h nats.Header, data []byte, at event.Stored) (op
 	if !ok {
 		return o, wrongOperation("subject", "is not op.<tenant>.<topic>.<op>.<object>")
 	}
-	if o.ID == "" || len(o.ID) > subject.MaxToken {
-		return o, wrongOperation("id", "has %d bytes; 1 to %d are allowed", len(o.ID), subject.MaxToken)
-	}
-	if named := o.Tenant; named != "" && named != a.Tenant {
-		return o, wrongOperation("tenant", "is %.64q in the envelope, and %.64q in the subject", named, a.Tenant)
-	}
+	named := o.Tenant
 	o.Tenant, o.Subject, o.Verb, o.Type = a.Tenant, a.Object, a.Op, ""
 	if subject.Fold(o.Topic) != subject.Fold(a.Topic) {
 		o.Topic = a.Topic
 	}
 	if err := a.Check(); err != nil {
 		return o, err
+	}
+	if o.ID == "" || len(o.ID) > subject.MaxToken {
+		return o, wrongOperation("id", "has %d bytes; 1 to %d are allowed", len(o.ID), subject.MaxToken)
+	}
+	if named != "" && named != a.Tenant {
+		return o, wrongOperation("tenant", "is %.64q in the envelope, and %.64q in the subject", named, a.Tenant)
 	}
 	if !canonical {
 		return o, wrongOperation("subject", "tenant and object must be escaped as the wire book says, so that one object has one address")
