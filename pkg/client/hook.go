@@ -69,7 +69,7 @@ func ServeHook(ctx context.Context, nc *nats.Conn, tenant, name string, f func(c
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "cannot listen for questions")
 	}
-	defer func() { _ = sub.Unsubscribe() }() // the connection may be closed
+	defer func() { _ = sub.Unsubscribe() }()                   // the connection may be closed
 	if err := flush(ctx, nc); err != nil && ctx.Err() == nil { // a refusal comes before its answer
 		return fault.Wrap(fault.Unavailable, err, "cannot listen for questions")
 	}

@@ -59,7 +59,7 @@ To write one in Go takes a few lines more: client.ServeHook.`,
 				return err
 			}
 			defer nc.Close()
-			h.say("serving %s of %s; Ctrl-C ends it", args[0], tenant)
+			h.sayf("serving %s of %s; Ctrl-C ends it", args[0], tenant)
 			return client.ServeHook(cmd.Context(), nc, tenant, args[0], h.answer)
 		},
 	}
@@ -88,7 +88,7 @@ func (h *server) answer(ctx context.Context, b client.Before) client.Verdict {
 	if b.DryRun {
 		note = " (a trial)"
 	}
-	h.say("%s %s %s%s  %s", b.Asks, b.Event.Topic, b.Event.Subject, note, outcome)
+	h.sayf("%s %s %s%s  %s", b.Asks, b.Event.Topic, b.Event.Subject, note, outcome)
 	return v
 }
 
@@ -109,11 +109,11 @@ func (h *server) ask(ctx context.Context, b client.Before) client.Verdict {
 	case errors.As(err, &exit) && exit.ExitCode() == 1:
 		return client.Refuse(reason)
 	}
-	h.say("%s %s %s  no answer: the command ended with %s", b.Asks, b.Event.Topic, b.Event.Subject, err)
+	h.sayf("%s %s %s  no answer: the command ended with %s", b.Asks, b.Event.Topic, b.Event.Subject, err)
 	panic(err)
 }
 
-func (h *server) say(format string, args ...any) {
+func (h *server) sayf(format string, args ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, _ = fmt.Fprintf(h.std.out, format+"\n", args...)

@@ -113,7 +113,7 @@ func (c *reporter) report(ctx context.Context, o reported, topic, object string)
 	if c.backend {
 		r.Origin = "backend"
 	}
-	if r.Id == "" {
+	if r.GetId() == "" {
 		r.Id = event.NewID()
 	}
 	if r.Old, err = values("--old", c.old); err != nil {

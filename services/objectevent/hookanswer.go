@@ -56,7 +56,7 @@ func parseAnswer(b []byte) (says hookSays, err error) {
 		if err != nil {
 			return says, errors.New("the answer is not valid JSON")
 		}
-		ok := false
+		var ok bool
 		switch key {
 		case "allow":
 			says.allow, ok = value.(bool)

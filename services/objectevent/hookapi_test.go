@@ -3,6 +3,7 @@ package objectevent
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,9 +118,7 @@ func TestHooksRefuseBadInput(t *testing.T) {
 		{object{"failopen": true, "failOpen": true}, fault.InvalidRequest, "failOpen"},
 	} {
 		in := object{"name": "x", "events": []string{"sys.userDelete"}}
-		for k, v := range c.more {
-			in[k] = v
-		}
+		maps.Copy(in, c.more)
 		err := w.call("POST", "/v1/hooks", in, nil)
 		if fault.CodeOf(err) != c.code || !strings.EqualFold(fault.From(err).Details()["field"], c.field) {
 			t.Errorf("%.60v: %v, not %s of %s", c.more, err, c.code, c.field)

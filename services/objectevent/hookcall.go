@@ -111,7 +111,7 @@ func (a Answer) refuses(q *call) bool {
 
 // outcomeOf is what an answer, or an error, comes to.
 func outcomeOf(says hookSays, err error, mayRefuse bool, took time.Duration) (Outcome, string) {
-	var bad badAnswer
+	var bad badAnswerError
 	switch {
 	case err == nil && !mayRefuse:
 		return Informed, says.reason
@@ -138,10 +138,10 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// badAnswer is an answer that is none.
-type badAnswer string
+// badAnswerError is an answer that is none.
+type badAnswerError string
 
-func (b badAnswer) Error() string { return string(b) }
+func (b badAnswerError) Error() string { return string(b) }
 
 // reach brings the question there and the answer back.
 func (c *caller) reach(ctx context.Context, q *call) (hookSays, error) {
@@ -159,7 +159,7 @@ func (c *caller) reach(ctx context.Context, q *call) (hookSays, error) {
 	}
 	says, err := parseAnswer(answer)
 	if err != nil {
-		return says, badAnswer(err.Error())
+		return says, badAnswerError(err.Error())
 	}
 	return says, nil
 }
@@ -176,7 +176,7 @@ func (c *caller) overNATS(ctx context.Context, q *call, body []byte) ([]byte, er
 		return nil, err
 	}
 	if text := reply.Header.Get(fault.HeaderError); text != "" { // how NATS services say it, ADR-32
-		return nil, badAnswer("answered with the error " + tame(text))
+		return nil, badAnswerError("answered with the error " + tame(text))
 	}
 	return reply.Data, nil
 }
@@ -193,13 +193,13 @@ func (c *caller) overHTTP(ctx context.Context, q *call, body []byte) ([]byte, er
 	resp, err := c.http.Do(r)
 	switch {
 	case errors.Is(err, errRedirected):
-		return nil, badAnswer(errRedirected.Error())
+		return nil, badAnswerError(errRedirected.Error())
 	case err != nil:
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, badAnswer("answered with status " + strings.TrimSpace(tame(resp.Status)))
+		return nil, badAnswerError("answered with status " + strings.TrimSpace(tame(resp.Status)))
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 }

@@ -2,12 +2,10 @@ package objectevent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -60,7 +58,8 @@ const markersKept = time.Second
 
 // hooks answers questions before something happens, and keeps who is asked.
 //
-//	before.go       one question: who may ask, the same asked twice, circles
+//	before.go       one question: who may ask, and circles
+//	beforedecide.go the same asked twice, a replica that dies
 //	beforeevent.go  the event that is stored first
 //	beforeask.go    all hooks at once, the first refusal, the budget
 //	hookcall.go     one hook, over NATS or HTTP
@@ -108,7 +107,7 @@ func newHooksWith(c HookConfig, env process.Env, resolve *net.Resolver) (*hooks,
 	h.stats = newHookMetrics(env.Registry, circuits.opened)
 	h.caller = &caller{nc: env.Bus.NC, http: client, circuits: circuits, stats: h.stats, tracer: env.Tracer}
 	h.verdicts = &verdictLog{nc: env.Bus.NC, js: env.Bus.JS, log: env.Log, stats: h.stats}
-	h.crew.life, h.crew.end = context.WithCancelCause(context.Background())
+	h.crew.begin()
 	if err := env.API.Mount(h.service()); err != nil {
 		return nil, fmt.Errorf("mount the hooks' API: %w", err)
 	}
@@ -153,36 +152,4 @@ func (h *hooks) circuitChanged(c circuitChange) {
 			h.log.Warn("event not stored", telemetry.KeyTopic, e.Topic, telemetry.KeyVerb, e.Verb, telemetry.Err(err))
 		}
 	})
-}
-
-// crew runs what must not end with the call that began it: a caller who hangs up
-// leaves hooks that are being asked.
-type crew struct {
-	life context.Context // ends with errStopping
-	end  context.CancelCauseFunc
-
-	mu      sync.Mutex
-	closed  bool
-	running sync.WaitGroup
-}
-
-// start runs f, unless the crew has finished.
-func (c *crew) start(f func(ctx context.Context)) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.running.Go(func() { f(c.life) })
-	return true
-}
-
-// finish takes nothing more, waits, and ends what takes longer.
-func (c *crew) finish(patience time.Duration) {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	defer time.AfterFunc(patience, func() { c.end(errStopping) }).Stop()
-	c.running.Wait()
-	c.end(errors.New("over"))
 }

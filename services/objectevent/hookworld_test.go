@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -140,9 +141,7 @@ type object = map[string]any
 func (w *hookWorld) register(name string, more object) *objecteventv1.CreateHookResponse {
 	w.t.Helper()
 	in := object{"name": name, "events": []string{"sys.userDelete"}}
-	for k, v := range more {
-		in[k] = v
-	}
+	maps.Copy(in, more)
 	out := &objecteventv1.CreateHookResponse{}
 	if err := w.call("POST", "/v1/hooks", in, out); err != nil {
 		w.t.Fatalf("register %s: %v", name, err)
@@ -154,9 +153,7 @@ func (w *hookWorld) register(name string, more object) *objecteventv1.CreateHook
 func (w *hookWorld) before(more object) (*objecteventv1.BeforeDeleteResponse, error) {
 	w.t.Helper()
 	in := object{"topic": "users", "object": "42", "mode": "trash", "actor": object{"user": "anna"}}
-	for k, v := range more {
-		in[k] = v
-	}
+	maps.Copy(in, more)
 	out := &objecteventv1.BeforeDeleteResponse{}
 	return out, w.call("POST", "/v1/deletions", in, out)
 }
