@@ -13,5 +13,7 @@
 //	latency    publish → JetStream → gateway → window  … → a socket write of a frame encoded once ("prepared")
 //	fanout     one event to every window               the same, prepared
 //	relay      a relay working off a full stream       the same messages in as many raw atomic batches
+//	mailbox    peek, receive, confirm over HTTP        what empty HTTP calls and the raw steps on NATS allow together
+//	fanin      a full log into mailboxes               raw atomic batches of as many messages
 //	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 package main

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -80,32 +79,12 @@ func (f *front) start(ctx context.Context, p plan) (err error) {
 	} else if addr, f.admin, _, err = freeAddrs(); err != nil {
 		return err
 	}
-	run := &program{http: addr, drained: make(chan struct{})}
-	close(run.drained)
+	f.server = &program{http: addr, drained: make(chan struct{})}
 	_, host, _ := strings.Cut(f.nats.url, "@")
-	run.cmd = exec.CommandContext(ctx, p.gateway, "--nats-url", "nats://"+host, "--nats-user", "service", "--nats-password-file", f.nats.file,
+	f.server.cmd = exec.CommandContext(ctx, p.gateway, "--nats-url", "nats://"+host, "--nats-user", "service", "--nats-password-file", f.nats.file,
 		"--data-dir", f.nats.dir, "--http", addr, "--admin", f.admin, "--log-level", "error", "--set", "gateway.drain_window=0s")
-	run.cmd.Env = append(os.Environ(), "BELFRY_AUTH_SECRET="+tokenSecret)
-	run.cmd.Stderr = os.Stderr
-	began := time.Now()
-	if err := run.cmd.Start(); err != nil {
-		return err
-	}
-	f.server = run
-	for {
-		resp, err := http.Get("http://" + f.admin + "/readyz") //nolint:noctx // bounded by the caller's patience and our own server
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				run.ready = time.Since(began)
-				return nil
-			}
-		}
-		if time.Since(began) > time.Minute {
-			return errors.New("not ready after a minute")
-		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // polling another process; its resolution is what is reported
-	}
+	f.server.cmd.Env = append(os.Environ(), "BELFRY_AUTH_SECRET="+tokenSecret)
+	return f.server.start(f.admin)
 }
 
 // cpu is what the server of windows and NATS have used.

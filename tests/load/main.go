@@ -8,19 +8,23 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // plan is what to measure.
 type plan struct {
-	belfry  string        // path of the program
-	gateway string        // path of the gateway's
-	windows int           // open windows
-	rate    int           // publishes per second where they are paced
-	durable bool          // events to users are stored
-	length  time.Duration // of each timed run
-	rounds  int           // the median of this many counts
+	belfry    string        // path of the program
+	gateway   string        // path of the gateway's
+	windows   int           // open windows
+	rate      int           // publishes per second where they are paced
+	durable   bool          // events to users are stored
+	mailboxes []int         // how many there are, in one run after the other
+	armed     int           // schedules that wait
+	due       int           // schedules that fall due per second
+	length    time.Duration // of each timed run
+	rounds    int           // the median of this many counts
 }
 
 // figure is one measured line. raw is a second reference, where there is one.
@@ -29,15 +33,28 @@ type figure struct {
 }
 
 func main() {
-	var p plan
+	p := plan{mailboxes: []int{100, 10_000}}
 	only := flag.String("only", "", "measure only these, separated by commas: "+names())
-	serve := flag.String("serve", "", "be a reference server: start, prepared, raw (internal)")
+	serve := flag.String("serve", "", "be a reference server: start, prepared, raw, empty (internal)")
 	natsURL := flag.String("nats", "", "NATS of the reference server (internal)")
 	flag.StringVar(&p.belfry, "belfry", "bin/belfry", "the program to measure")
 	flag.StringVar(&p.gateway, "gateway", "bin/gateway", "the gateway, where it runs on its own")
 	flag.IntVar(&p.windows, "n", 1000, "open windows")
 	flag.IntVar(&p.rate, "rate", 3000, "publishes per second where they are paced")
 	flag.BoolVar(&p.durable, "durable", false, "send events to users through the log, not as real-time events")
+	flag.Func("mailboxes", "how `many` mailboxes there are, several separated by commas (default 100,10000)", func(s string) error {
+		p.mailboxes = nil
+		for text := range strings.SplitSeq(s, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < mailboxShare {
+				return fmt.Errorf("%q is no number of at least %d", text, mailboxShare)
+			}
+			p.mailboxes = append(p.mailboxes, n)
+		}
+		return nil
+	})
+	flag.IntVar(&p.armed, "armed", 100_000, "schedules that wait")
+	flag.IntVar(&p.due, "due", 1000, "schedules that fall due per second")
 	flag.DurationVar(&p.length, "for", 3*time.Second, "length of a timed run")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds; the median counts")
 	flag.Parse()
@@ -48,6 +65,8 @@ func main() {
 		err = measure(ctx, p, *only)
 	case "start":
 		err = serveStart(ctx)
+	case "empty":
+		err = serveEmpty(ctx)
 	case "prepared", "raw":
 		err = serveReference(ctx, *serve, *natsURL)
 	default:
@@ -74,6 +93,9 @@ var measurements = []struct {
 	{"slow", measureSlow},
 	{"storm", measureStorm},
 	{"relay", measureRelay},
+	{"mailbox", measureMailbox},
+	{"fanin", measureFanin},
+	{"schedules", measureSchedules},
 	{"tokens", measureTokens},
 }
 

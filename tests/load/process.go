@@ -40,29 +40,55 @@ func startBelfry(ctx context.Context, p plan) (*program, error) {
 	}
 	run := &program{dir: dir, http: httpAddr, nats: "nats://" + natsAddr, drained: make(chan struct{})}
 	run.cmd = exec.CommandContext(ctx, p.belfry, "run", "--data-dir", dir, "--http", httpAddr, "--admin", adminAddr, "--nats", natsAddr, "--log-level", "error")
-	run.cmd.Stderr = os.Stderr
-	began := time.Now()
-	if err := run.cmd.Start(); err != nil {
-		return nil, err
+	if err := run.start(adminAddr); err != nil {
+		return run, err
 	}
-	close(run.drained)
-	for {
-		resp, err := http.Get("http://" + adminAddr + "/readyz") //nolint:noctx // bounded by the caller's patience and our own server
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				break
-			}
-		}
-		if time.Since(began) > time.Minute {
-			return run, errors.New("not ready after a minute")
-		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // polling another process; its resolution is what is reported
-	}
-	run.ready = time.Since(began)
 	token, err := exec.CommandContext(ctx, p.belfry, "token", "--user", "load", "--tenant", "AA", "--data-dir", dir).Output()
 	run.token = strings.TrimSpace(string(token))
 	return run, err
+}
+
+// startService runs one of Belfry's services on a NATS server, and a token for it.
+func startService(ctx context.Context, p plan, c *cluster, service string) (*program, error) {
+	httpAddr, adminAddr, _, err := freeAddrs()
+	if err != nil {
+		return nil, err
+	}
+	run := &program{http: httpAddr, drained: make(chan struct{})}
+	_, host, _ := strings.Cut(c.url, "@")
+	run.cmd = exec.CommandContext(ctx, p.belfry, "run", "--only", service, "--nats-url", "nats://"+host, "--nats-user", "service", "--nats-password-file", c.file,
+		"--data-dir", c.dir, "--http", httpAddr, "--admin", adminAddr, "--log-level", "error")
+	if err := run.start(adminAddr); err != nil {
+		return run, err
+	}
+	token, err := exec.CommandContext(ctx, p.belfry, "token", "--user", "load", "--tenant", "AA", "--data-dir", c.dir).Output()
+	run.token = strings.TrimSpace(string(token))
+	return run, err
+}
+
+// start starts the program and waits until it says at its admin address that it is
+// ready.
+func (r *program) start(admin string) error {
+	r.cmd.Stderr = os.Stderr
+	began := time.Now()
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	close(r.drained)
+	for {
+		resp, err := http.Get("http://" + admin + "/readyz") //nolint:noctx // bounded by the caller's patience and our own server
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				r.ready = time.Since(began)
+				return nil
+			}
+		}
+		if time.Since(began) > time.Minute {
+			return errors.New("not ready after a minute")
+		}
+		time.Sleep(time.Millisecond) //nolint:forbidigo // polling another process; its resolution is what is reported
+	}
 }
 
 // startSelf runs this program as a reference server, which says on its first
