@@ -55,7 +55,7 @@ type connection struct {
 	overflowed bool // held did not fit and was dropped: read the log once more
 
 	// The hub's, under its lock.
-	subs  map[filter][]*subscription
+	subs  []asked
 	pass  uint64
 	forms forms
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,18 @@ type subscription struct {
 	key  key
 	at   int    // its place in index[key]
 	from uint64 // events up to here are not routed through it
+}
+
+// asked is what a connection has asked for, and the entries that this became. A
+// connection has few, so a list is smaller than a map, and as fast.
+type asked struct {
+	filter filter
+	subs   []*subscription
+}
+
+// asked is where a filter stands in the connection's list; -1 = nowhere.
+func (c *connection) asked(f filter) int {
+	return slices.IndexFunc(c.subs, func(a asked) bool { return a.filter == f })
 }
 
 func newHub(c Config) *hub {
@@ -107,7 +120,6 @@ func (h *hub) join(c *connection) error {
 	if err := h.census.enter(c.principal); err != nil {
 		return err
 	}
-	c.subs = map[filter][]*subscription{}
 	h.conns[c] = struct{}{}
 	return nil
 }
@@ -124,8 +136,8 @@ func (h *hub) full() error {
 func (h *hub) leave(c *connection) (released []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for f := range c.subs {
-		released = append(released, h.drop(c, f)...)
+	for len(c.subs) > 0 {
+		released = append(released, h.drop(c, c.subs[len(c.subs)-1].filter)...)
 	}
 	if _, here := h.conns[c]; here {
 		h.census.leave(c.principal)
@@ -157,7 +169,7 @@ func (h *hub) subscribe(c *connection, want map[filter][]key, limit int) (from u
 	defer h.mu.Unlock()
 	fresh := 0
 	for f, keys := range want {
-		_, had := c.subs[f]
+		had := c.asked(f) >= 0
 		if !had {
 			fresh++
 		}
@@ -179,7 +191,7 @@ func (h *hub) subscribe(c *connection, want map[filter][]key, limit int) (from u
 	}
 	c.startHolding()
 	for f, keys := range want {
-		if _, had := c.subs[f]; !had {
+		if c.asked(f) < 0 {
 			h.insert(c, f, keys, from)
 		}
 	}
@@ -211,13 +223,13 @@ func (h *hub) holdAgain(c *connection, after uint64) (from uint64) {
 func (h *hub) hold(c *connection, after uint64) (from uint64) {
 	c.startHolding()
 	from = after
-	for _, subs := range c.subs {
-		for _, s := range subs {
+	for _, a := range c.subs {
+		for _, s := range a.subs {
 			from = max(from, h.tenants[s.key.tenant].pos)
 		}
 	}
-	for _, subs := range c.subs {
-		for _, s := range subs {
+	for _, a := range c.subs {
+		for _, s := range a.subs {
 			s.from = from
 		}
 	}
@@ -225,16 +237,17 @@ func (h *hub) hold(c *connection, after uint64) (from uint64) {
 }
 
 func (h *hub) insert(c *connection, f filter, keys []key, from uint64) {
-	c.subs[f] = make([]*subscription, 0, len(keys))
-	for _, k := range keys {
-		h.add(c, f, k, from)
+	a := asked{filter: f, subs: make([]*subscription, len(keys))}
+	for i, k := range keys {
+		a.subs[i] = h.add(c, k, from)
 	}
+	c.subs = append(c.subs, a)
 }
 
-func (h *hub) add(c *connection, f filter, k key, from uint64) {
+func (h *hub) add(c *connection, k key, from uint64) *subscription {
 	s := &subscription{conn: c, key: k, at: len(h.index[k]), from: from}
 	h.index[k] = append(h.index[k], s)
-	c.subs[f] = append(c.subs[f], s)
+	return s
 }
 
 // unsubscribe removes exactly this filter; the answer is as of leave. A filter
@@ -246,7 +259,11 @@ func (h *hub) unsubscribe(c *connection, f filter) (released []string) {
 }
 
 func (h *hub) drop(c *connection, f filter) (released []string) {
-	for _, s := range c.subs[f] {
+	i := c.asked(f)
+	if i < 0 {
+		return nil
+	}
+	for _, s := range c.subs[i].subs {
 		list := h.index[s.key]
 		end := len(list) - 1
 		list[s.at] = list[end]
@@ -259,7 +276,7 @@ func (h *hub) drop(c *connection, f filter) (released []string) {
 		}
 		released = append(released, s.key.tenant)
 	}
-	delete(c.subs, f)
+	c.subs = slices.Delete(c.subs, i, i+1)
 	return released
 }
 
@@ -268,8 +285,8 @@ func (h *hub) filters(c *connection) []filter {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := make([]filter, 0, len(c.subs))
-	for f := range c.subs {
-		all = append(all, f)
+	for _, a := range c.subs {
+		all = append(all, a.filter)
 	}
 	return all
 }

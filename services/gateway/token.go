@@ -93,8 +93,9 @@ func (h *hub) renew(c *connection, p *auth.Principal, kept map[filter][]key, end
 	for f, keys := range kept {
 		released = append(released, h.drop(c, f)...)
 		// What each feed has brought so far was routed by the old subscriptions.
-		for _, k := range keys {
-			h.add(c, f, k, h.tenants[k.tenant].pos)
+		h.insert(c, f, keys, 0)
+		for _, s := range c.subs[len(c.subs)-1].subs {
+			s.from = h.tenants[s.key.tenant].pos
 		}
 	}
 	for f := range ended {

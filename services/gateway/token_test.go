@@ -121,9 +121,10 @@ func TestGW5TokenSeam(t *testing.T) {
 		}
 	}
 	last := ""
-	for got := 0; got < events; {
+	for got, renewed := 0, 0; got < events || renewed < events/10; {
 		f := c.next()
-		if f.Event == nil {
+		if f.Renewed != nil {
+			renewed++
 			continue
 		}
 		if f.Cursor <= last {

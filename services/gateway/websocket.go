@@ -106,7 +106,7 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 	ctx, cancel := context.WithCancel(s.life)
 	session := &session{s: s, c: c, ctx: ctx, pace: newPace(s.config.MaxFrameRate)}
 	defer session.end(cancel)
-	session.welcome()
+	aside(session.welcome)
 	for {
 		// No deadline and no cancel on reads: both would cost a timer or a goroutine
 		// per connection. The ping wheel finds the dead, and abort unblocks us.
@@ -126,7 +126,7 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 		case kind != websocket.MessageText:
 			wrong = fault.InvalidFrame
 		default:
-			session.message(message)
+			aside(func() { session.message(message) })
 			if !c.isClosing() {
 				continue
 			}
@@ -136,6 +136,18 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 		_, _ = io.Copy(io.Discard, in) // the rest is read below, or the connection is gone
 		return
 	}
+}
+
+// aside does something in a goroutine of its own, and waits for it. Who only reads
+// keeps a stack of 4 KiB for as long as the connection is open; reading and writing
+// JSON would make it 8 or 16.
+func aside(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	<-done
 }
 
 // endWebSocket reads on until the client has seen why it is closed, if it is:
