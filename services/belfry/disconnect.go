@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	gatewayv1 "github.com/belfry-events/belfry/proto/belfry/gateway/v1"
+	"github.com/belfry-events/belfry/proto/belfry/gateway/v1/gatewayv1connect"
+)
+
+func newDisconnect(std stdio) *cobra.Command {
+	o := newOperator(std)
+	var ask gatewayv1.DisconnectRequest
+	cmd := &cobra.Command{
+		Use:   "disconnect <user>",
+		Short: "Close a user's windows and streams",
+		Long: `Close what a user has open for a tenant, at every gateway. The clients are told not
+to come back, and theirs decide; with --reconnect they are told to come back at once,
+which moves them to where there is room. What keeps a user away is "belfry revoke".
+
+It takes the grant admin.`,
+		Example: `  belfry disconnect anna --tenant AA
+  belfry disconnect anna --tenant AA --reconnect`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return fault.New(fault.UsageError, "the user's name is empty")
+			}
+			client, url, option, err := o.dial(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := within(cmd, answerWithin)
+			defer cancel()
+			ask.User = args[0]
+			if cmd.Flags().Changed("tenant") || o.remote.token == "" {
+				ask.Tenant = o.remote.tenants[0]
+			}
+			answer, err := gatewayv1connect.NewGatewayServiceClient(client, url, option).Disconnect(ctx, &ask)
+			if err != nil {
+				return err
+			}
+			return o.show(answer, func() error {
+				_, err := fmt.Fprintf(std.out, "closed %d connections of %s at %d gateways\n", answer.GetConnections(), ask.GetUser(), answer.GetGateways())
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&ask.Reconnect, "reconnect", false, "tell the clients to come back at once")
+	o.flags(cmd)
+	return cmd
+}
