@@ -67,11 +67,19 @@ func (s *Service) preflight(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	if h.Get(allowMethods) == "" {
+		h.Set(allowMethods, "GET, POST")
+	}
 	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }
+
+// What a route may set before preflight, to allow more.
+const (
+	allowMethods     = "Access-Control-Allow-Methods"
+	allowCredentials = "Access-Control-Allow-Credentials"
+)
 
 // splitList splits a comma-separated header value.
 func splitList(v string) []string {

@@ -64,13 +64,12 @@ func (s *Service) mountSignalR(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+HubPath, allowed(s.signalr.Delete))
 	preflight := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(allowCredentials, "true")
+		w.Header().Set(allowMethods, "GET, POST, DELETE")
 		s.preflight(w, r)
 	}
 	mux.HandleFunc("OPTIONS "+HubPath, preflight)
 	mux.HandleFunc("OPTIONS "+HubPath+"/negotiate", preflight)
 }
-
-const allowCredentials = "Access-Control-Allow-Credentials"
 
 // hubHost is what the hub's connections stand on.
 type hubHost struct{ s *Service }
