@@ -268,7 +268,8 @@ func TestOE4AQuestionOfADeadReplicaIsTakenOver(t *testing.T) {
 	w := newHookWorld(t)
 	id := deletionID("AA", "r1")
 	d := Deletion{Tenant: "AA", Topic: "users", Object: "42", Mode: ToTrash, Verdict: Asking, Asked: time.Now(), Until: time.Now().Add(300 * time.Millisecond)}
-	if _, err := w.h.since(t.Context(), &d, Deletion{}); err != nil {
+	_, epoch, err := w.h.since(t.Context(), &d, Deletion{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.h.deletions.put(t.Context(), id, d, 0); err != nil {
@@ -278,7 +279,7 @@ func TestOE4AQuestionOfADeadReplicaIsTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := w.h.storeDeleting(t.Context(), &e, nil)
+	at, err := w.h.storeDeleting(t.Context(), &e, nil, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,6 +289,48 @@ func TestOE4AQuestionOfADeadReplicaIsTakenOver(t *testing.T) {
 	out := w.mustBefore(object{"requestId": "r1"})
 	if !out.GetAllowed() || out.GetCursor() != at.String() {
 		t.Fatalf("%v, the event is at %s", out, at)
+	}
+	if n := len(w.stored("users", "deleting")); n != 1 {
+		t.Fatalf("%d events", n)
+	}
+}
+
+// TestOE4AStopIsNoVerdict: a hook that is cut off because we stop has not refused;
+// the same question at another replica is answered by it.
+func TestOE4AStopIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	w := newHookWorld(t)
+	other := newHookWorld(t, on(w))
+	w.register("guard", object{"timeout": "4s"})
+	asked, over := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	w.serve("guard", func(_ context.Context, b client.Before) client.Verdict {
+		if !b.DryRun {
+			first := false
+			once.Do(func() { first = true })
+			if first {
+				close(asked)
+				<-over
+			}
+		}
+		return client.Allow()
+	})
+	t.Cleanup(func() { close(over) }) // before serve's, which waits for its handlers
+	answer := make(chan error, 1)
+	go func() {
+		_, err := w.before(object{"requestId": "r"})
+		answer <- err
+	}()
+	<-asked
+	w.h.crew.finish(0)
+	if err := <-answer; fault.CodeOf(err) != fault.Draining {
+		t.Fatalf("cut off: %v", err)
+	}
+	if _, err := w.before(nil); fault.CodeOf(err) != fault.Draining {
+		t.Fatalf("after the stop: %v", err)
+	}
+	if out, err := other.before(object{"requestId": "r"}); err != nil || !out.GetAllowed() {
+		t.Fatalf("at another replica: %v %v", out, err)
 	}
 	if n := len(w.stored("users", "deleting")); n != 1 {
 		t.Fatalf("%d events", n)

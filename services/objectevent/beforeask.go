@@ -12,6 +12,7 @@ import (
 type reply struct {
 	call   *call
 	answer Answer
+	cut    bool // by us, because we stop: it says nothing about the hook
 }
 
 // askAll asks every hook that the deletion concerns, all at once, and fills in the
@@ -33,7 +34,11 @@ func (h *hooks) askAll(all []hook, d *Deletion, e *event.Event, actor *event.Act
 			defer cancel()
 			asked := time.Now()
 			a := h.caller.ask(ctx, q)
-			replies <- reply{q, a}
+			cut := a.failed() && stopping(life)
+			replies <- reply{q, a, cut}
+			if cut {
+				return
+			}
 			h.verdicts.write(ctx, d.Tenant, verdict{
 				Answer: a, Asked: asked, Deletion: e.ID, Topic: e.Topic, Object: e.Subject, Mode: d.Mode, Actor: actor,
 			})
@@ -47,6 +52,9 @@ func (h *hooks) askAll(all []hook, d *Deletion, e *event.Event, actor *event.Act
 	d.Verdict, d.Answers = Allowed, nil
 	for waiting > 0 {
 		r := <-replies // each comes within the budget
+		if r.cut {
+			return errStopping
+		}
 		d.Answers = append(d.Answers, r.answer)
 		if r.call.before.waitedFor(d.Mode) {
 			waiting--

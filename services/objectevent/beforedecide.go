@@ -19,14 +19,14 @@ func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, 
 		return found, err
 	}
 	defer release()
-	from, err := h.since(ctx, &d, found)
+	from, epoch, err := h.since(ctx, &d, found)
 	if err != nil {
 		return Deletion{}, err
 	}
 	if revision, err = h.deletions.put(ctx, id, d, revision); err != nil {
 		return Deletion{}, again(err)
 	}
-	if err := h.settle(ctx, &d, q, e, from); err != nil {
+	if err := h.settle(ctx, &d, q, e, from, epoch); err != nil {
 		// Who asks again need not wait until this one counts as dead.
 		d.Verdict, d.Until = Asking, time.Now()
 		_, _ = h.deletions.put(context.WithoutCancel(ctx), id, d, revision)
@@ -40,25 +40,25 @@ func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, 
 	return d, nil
 }
 
-// since notes where the log stands, for whoever takes the question over. It answers
-// where it stood if we are the one who does, nil if the question is new.
-func (h *hooks) since(ctx context.Context, d *Deletion, earlier Deletion) (*event.Cursor, error) {
-	if earlier.Verdict == Asking {
-		d.From = earlier.From
-		from, err := event.ParseCursor(earlier.From)
-		return &from, err
-	}
+// since notes where the log stands, for whoever takes the question over, and answers
+// its epoch; and where it stood if we are the one who does, nil if the question is new.
+func (h *hooks) since(ctx context.Context, d *Deletion, earlier Deletion) (from *event.Cursor, epoch string, err error) {
 	state, err := h.events.State(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	d.From = event.Cursor{Epoch: state.Epoch, Seq: state.Last}.String()
-	return nil, nil
+	if earlier.Verdict != Asking {
+		d.From = event.Cursor{Epoch: state.Epoch, Seq: state.Last}.String()
+		return nil, state.Epoch, nil
+	}
+	d.From = earlier.From
+	at, err := event.ParseCursor(earlier.From)
+	return &at, state.Epoch, err
 }
 
 // settle stores the event and asks.
-func (h *hooks) settle(ctx context.Context, d *Deletion, q *question, e *event.Event, from *event.Cursor) error {
-	cursor, err := h.storeDeleting(ctx, e, from)
+func (h *hooks) settle(ctx context.Context, d *Deletion, q *question, e *event.Event, from *event.Cursor, epoch string) error {
+	cursor, err := h.storeDeleting(ctx, e, from, epoch)
 	if err != nil {
 		return err
 	}

@@ -35,23 +35,19 @@ func deleting(id string, d Deletion, q *question) (event.Event, error) {
 // again, on whichever replica and however much later, and answers its position.
 // Within two minutes JetStream tells a repetition by its id. Whoever takes a
 // question over that was noted before looks first: from is where the log stood
-// then, nil for a question that is new. (A record of its own beside the event, as
+// then, nil for a question that is new; epoch is the log's of now. (A record of its own beside the event, as
 // operations have one, would need an atomic batch: a hundred times the cost, and
 // JetStream takes fifty at a time.) Code unavailable: it may be stored, and asking
 // again tells.
-func (h *hooks) storeDeleting(ctx context.Context, e *event.Event, from *event.Cursor) (event.Cursor, error) {
-	state, err := h.events.State(ctx)
-	if err != nil {
-		return event.Cursor{}, err
-	}
+func (h *hooks) storeDeleting(ctx context.Context, e *event.Event, from *event.Cursor, epoch string) (event.Cursor, error) {
 	m, err := e.Msg()
 	if err != nil {
 		return event.Cursor{}, err
 	}
 	if from != nil {
-		seq, err := h.findDeleting(ctx, m.Subject, e, *from, state.Epoch)
+		seq, err := h.findDeleting(ctx, m.Subject, e, *from, epoch)
 		if err != nil || seq != 0 {
-			return event.Cursor{Epoch: state.Epoch, Seq: seq}, err
+			return event.Cursor{Epoch: epoch, Seq: seq}, err
 		}
 	}
 	telemetry.Inject(ctx, m.Header)
@@ -64,7 +60,7 @@ func (h *hooks) storeDeleting(ctx context.Context, e *event.Event, from *event.C
 	if err != nil {
 		return event.Cursor{}, fault.Wrap(fault.Unavailable, err, "the log did not confirm the event; ask again with the same requestId")
 	}
-	return event.Cursor{Epoch: state.Epoch, Seq: ack.Sequence}, nil
+	return event.Cursor{Epoch: epoch, Seq: ack.Sequence}, nil
 }
 
 // How patient storing is with a log that elects a leader.

@@ -86,7 +86,7 @@ func (c *caller) ask(ctx context.Context, q *call) Answer {
 	span.SetAttributes(attribute.String("outcome", string(a.Outcome)))
 	switch {
 	case q.dryRun: // whoever tries a hook does not speak for its callers
-	case context.Cause(ctx) != nil && errors.Is(context.Cause(ctx), errStopping):
+	case a.failed() && stopping(ctx):
 		c.circuits.cancel(id)
 	// That nobody listens on NATS is known at once and costs nothing to ask: there
 	// is no need to leave it alone, and it is back the moment it listens.

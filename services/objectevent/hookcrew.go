@@ -41,3 +41,6 @@ func (c *crew) finish(patience time.Duration) {
 	c.running.Wait()
 	c.end(errors.New("over"))
 }
+
+// stopping says that the life of a crew was ended before its time.
+func stopping(life context.Context) bool { return errors.Is(context.Cause(life), errStopping) }

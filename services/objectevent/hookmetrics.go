@@ -30,7 +30,7 @@ func newHookMetrics(r prometheus.Registerer, opened func() int) *hookMetrics {
 			Name: "belfry_objectevent_hook_call_seconds", Help: "How long hooks took to answer, or to fail; those not asked are not counted.", Buckets: buckets,
 		}, []string{"way"}),
 		unlogged: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "belfry_objectevent_verdicts_lost_total", Help: "Verdicts that could not be kept for ListVerdicts; they are in the log of the process.",
+			Name: "belfry_objectevent_verdicts_lost_total", Help: "Verdicts that could not be kept for ListVerdicts.",
 		}),
 	}
 	r.MustRegister(m.asked, m.seconds, m.calls, m.took, m.unlogged, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

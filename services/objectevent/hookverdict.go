@@ -52,9 +52,9 @@ type verdictLog struct {
 // that has asked the hook.
 const writeWithin = 5 * time.Second
 
-// write keeps a verdict. One that cannot be kept is counted, and in the log.
+// write keeps a verdict. One that cannot be kept is counted, and said.
 func (l *verdictLog) write(ctx context.Context, tenant string, v verdict) {
-	l.log.InfoContext(ctx, "hook asked", telemetry.KeyTenant, tenant, "hook", v.Hook, telemetry.KeyEventID, v.Deletion,
+	l.log.DebugContext(ctx, "hook asked", telemetry.KeyTenant, tenant, "hook", v.Hook, telemetry.KeyEventID, v.Deletion,
 		"outcome", string(v.Outcome), telemetry.KeyDuration, time.Duration(v.Millis*float64(time.Millisecond)))
 	err := func() error {
 		subj, err := subject.Verdict(tenant, subject.Fold(v.Hook))

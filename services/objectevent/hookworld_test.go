@@ -35,7 +35,7 @@ const hookPatience = 20 * time.Second
 // hookWorld is before-events on a NATS server of their own, called as a route or
 // over NATS, and an administrator of AA.
 type hookWorld struct {
-	t        *testing.T
+	t        testing.TB
 	nats     *bustest.Server
 	h        *hooks
 	mux      *http.ServeMux
@@ -61,7 +61,7 @@ func hookConfigured(change func(*HookConfig)) hookOption {
 // on is a second replica on the server of the first.
 func on(first *hookWorld) hookOption { return func(s *hookSetup) { s.nats = first.nats } }
 
-func newHookWorld(t *testing.T, options ...hookOption) *hookWorld {
+func newHookWorld(t testing.TB, options ...hookOption) *hookWorld {
 	t.Helper()
 	s := hookSetup{config: DefaultHooks()}
 	s.config.Networks = []string{"127.0.0.0/8"}
