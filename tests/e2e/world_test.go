@@ -24,7 +24,8 @@ type world struct {
 	nats    string   // URL for clients without credentials
 	operate []string // arguments by which an operator's command finds the platform
 	fronts  []*front
-	traces  *traces // where the programs send their spans
+	traces  *traces           // where the programs send their spans
+	aside   func(name string) // starts a program without a front, where it is not there already
 
 	mu   sync.Mutex
 	next int // front that the balancer tries first
@@ -63,7 +64,7 @@ func inEachWorld(t *testing.T, scenario func(t *testing.T, w *world)) {
 func oneProcess(t *testing.T) *world {
 	t.Helper()
 	at := bustest.FreeAddrs(t, 3)
-	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t)}
+	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t), aside: func(string) {}}
 	w.operate = []string{"--nats", at[2], "--data-dir", w.dataDir}
 	w.add(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)
 	return w
@@ -84,11 +85,18 @@ func separateProcesses(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.operate = []string{"--nats-url", c.URL(), "--nats-user", service.User.Username(), "--nats-password-file", file}
-	// Both sign and verify with the secret of one data directory.
+	// All sign and verify with the secret of one data directory.
+	common := []string{
+		"--nats-url", c.URL(), "--nats-user", service.User.Username(),
+		"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir,
+	}
 	for range 2 {
 		at := bustest.FreeAddrs(t, 2)
-		w.add(t, "gateway", at[0], at[1], "--nats-url", c.URL(), "--nats-user", service.User.Username(),
-			"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir)
+		w.add(t, "gateway", at[0], at[1], common...)
+	}
+	w.aside = func(name string) {
+		at := bustest.FreeAddrs(t, 2)
+		start(t, name, at[1], append([]string{"--http", at[0], "--admin", at[1], "--log-level", "debug", "--log-format", "json"}, common...)...)
 	}
 	return w
 }
