@@ -64,6 +64,16 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 		t.Errorf("the event after %s was shown %d times, want twice", cursor, n)
 	}
 
+	// Say no before something is deleted.
+	guard := m.terminal()
+	guard.feed(m.block("hook"))
+	guard.expect(`(?m)^serving guard of AA`)
+	second.run("until bin/belfry hook test guard | grep 'refused in'; do :; done")
+	second.feed(m.block("veto")) // it fails, as it says
+	second.expect(`guard  sys\.userDelete  refused in \S+: is the only administrator`)
+	second.expect(`block \d+ is over: bin/belfry object trash users 42`)
+	guard.interrupt()
+
 	// From Go.
 	said = strings.TrimSpace(m.program("client"))
 	if at, e := second.shown("2026-0044"); said != e.ID+" "+at || e.Subject != "4711" || e.Source != "/billing" {
