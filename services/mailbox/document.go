@@ -48,7 +48,8 @@ func (s *Service) change(ctx context.Context, id string, f func(t *desk, st *sta
 	}
 	defer s.desks.give(t)
 	for tries := 1; ; tries++ {
-		if t.doc == nil {
+		fresh := t.doc == nil
+		if fresh {
 			if t.doc, t.rev, t.written, err = s.load(ctx, id); err != nil {
 				t.forget()
 				return err
@@ -59,18 +60,24 @@ func (s *Service) change(ctx context.Context, id string, f func(t *desk, st *sta
 		}
 		st := t.doc.clone()
 		st.Undeleted = slices.DeleteFunc(st.Undeleted, func(seq uint64) bool { return t.deleted[seq] })
-		switch err := f(t, st); {
-		case errors.Is(err, errUnchanged):
+		err := f(t, st)
+		if err != nil && !fresh {
+			// What is refused is not written, so nobody would find out that this
+			// was an old document.
+			t.forget()
+			continue
+		}
+		if errors.Is(err, errUnchanged) {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
-		err := s.save(ctx, t, st)
-		if err == nil || !errors.Is(err, errConflict) {
+		if err = s.save(ctx, t, st); !errors.Is(err, errConflict) {
 			return err
 		}
 		s.stats.conflicts.Inc()
-		if tries == maxTries {
+		if tries >= maxTries {
 			return fault.Wrap(fault.Unavailable, err, "too many calls for this subscriber at once; ask again")
 		}
 		if err := sleep(ctx, rand.N(time.Duration(tries)*2*time.Millisecond)); err != nil {

@@ -87,8 +87,11 @@ func (s *sweeper) run(ctx context.Context) error {
 	skipping := true
 	for from := s.from; ; {
 		m, there, err := s.states.after(ctx, subject.Key(StateBucket, ">"), from)
-		if err != nil || !there || time.Since(m.Time) < s.config.ExpireAfter-s.config.WarnBefore {
+		if err != nil {
 			return err
+		}
+		if !there || time.Since(m.Time) < s.config.ExpireAfter-s.config.WarnBefore {
+			return s.finish(ctx)
 		}
 		from = m.Seq + 1
 		silent, err := s.consider(ctx, m)
@@ -99,7 +102,7 @@ func (s *sweeper) run(ctx context.Context) error {
 			s.from = from
 		}
 		if len(s.lease.Pending) == expireAtOnce {
-			if err := s.expire(ctx); err != nil {
+			if err := s.finish(ctx); err != nil {
 				return err
 			}
 		}
@@ -170,18 +173,13 @@ func (s *sweeper) consider(ctx context.Context, m message) (silent bool, err err
 	return true, nil
 }
 
-// finish goes on with what a sweep before this one had begun.
+// finish takes the mailboxes of the pending subscribers away. That they are pending
+// is written first, then each document, then each record, so that a sweep that
+// breaks off anywhere is finished by the next one.
 func (s *sweeper) finish(ctx context.Context) error {
 	if len(s.lease.Pending) == 0 {
 		return nil
 	}
-	return s.expire(ctx)
-}
-
-// expire takes the mailboxes of the pending subscribers away. That they are pending
-// is written first, then each document, then each record, so that a sweep that
-// breaks off anywhere is finished by the next one.
-func (s *sweeper) expire(ctx context.Context) error {
 	if err := s.keep(ctx); err != nil {
 		return err
 	}

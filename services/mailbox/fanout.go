@@ -31,6 +31,7 @@ const (
 // methods but janitor's are called by one goroutine.
 type fanout struct {
 	s       *Service
+	copies  stream // MAILBOX
 	table   *table
 	topics  map[place]bool    // known to the catalogue
 	notices map[uint64][]byte // by position: whom AfterCommit tells
@@ -41,7 +42,7 @@ type fanout struct {
 }
 
 func newFanout(s *Service) *fanout {
-	return &fanout{s: s, table: newTable(), topics: map[place]bool{}, notices: map[uint64][]byte{}, work: make(chan struct{}, 1)}
+	return &fanout{s: s, copies: s.copies, table: newTable(), topics: map[place]bool{}, notices: map[uint64][]byte{}, work: make(chan struct{}, 1)}
 }
 
 func (f *fanout) options(o Options) relay.Options {
@@ -56,7 +57,7 @@ func (f *fanout) options(o Options) relay.Options {
 // open reads the table anew: another worker may have changed it.
 func (f *fanout) open(ctx context.Context, _ event.Cursor) error {
 	began := time.Now()
-	cursor, there, err := f.s.copies.last(ctx, subject.MailboxCursor)
+	cursor, there, err := f.copies.last(ctx, subject.MailboxCursor)
 	if err != nil || !there {
 		return fmt.Errorf("read the table's end: %w", err)
 	}
@@ -103,7 +104,7 @@ func (f *fanout) effects(ctx context.Context, m relay.Message) (relay.Effects, e
 		}
 		f.topics[p] = true
 	}
-	return relay.Effects{Msgs: f.copies(m, p, subject.Fold(a.Verb))}, nil
+	return relay.Effects{Msgs: f.fanOut(m, p, subject.Fold(a.Verb))}, nil
 }
 
 // decided is what follows from a record.
@@ -116,8 +117,8 @@ func (f *fanout) decided(subscriber string, m relay.Message) (relay.Effects, err
 	return relay.Effects{Msgs: msgs}, err
 }
 
-// copies are an event's copies, which share the body.
-func (f *fanout) copies(m relay.Message, p place, verb string) []*nats.Msg {
+// fanOut is an event's copies, which share the body.
+func (f *fanout) fanOut(m relay.Message, p place, verb string) []*nats.Msg {
 	all := f.table.of(p)
 	if len(all) == 0 {
 		return nil
@@ -177,43 +178,47 @@ func (f *fanout) committed(_ context.Context, m relay.Message) error {
 
 // discard hands mailboxes that have ended to the janitor.
 func (f *fanout) discard(ended []*subscription) {
-	if len(ended) == 0 {
-		return
+	if len(ended) > 0 {
+		f.queue(ended)
+		wake(f.work)
 	}
-	f.mu.Lock()
-	f.ended = append(f.ended, ended...)
-	f.mu.Unlock()
-	wake(f.work)
 }
 
-// janitor deletes what is left of mailboxes that have ended, until ctx does. The
-// empty document goes last: it is what says that there is something left.
+func (f *fanout) queue(ended []*subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = append(f.ended, ended...)
+}
+
+// janitor deletes what is left of mailboxes that have ended, until ctx does. What
+// fails is tried again after a while.
 func (f *fanout) janitor(ctx context.Context) {
+	const again = 10 * time.Second
 	for {
 		f.mu.Lock()
 		ended := f.ended
 		f.ended = nil
 		f.mu.Unlock()
+		var retry <-chan time.Time
 		for i, s := range ended {
 			if err := f.s.deleteMailbox(ctx, s.subscriber, s.id); err != nil {
 				f.s.log.WarnContext(ctx, "ended mailbox not deleted yet", telemetry.Err(err))
-				f.discard(ended[i:])
+				f.queue(ended[i:])
+				retry = time.After(again)
 				break
 			}
 		}
-		pause := time.NewTimer(time.Minute)
 		select {
 		case <-f.work:
-		case <-pause.C:
+		case <-retry:
 		case <-ctx.Done():
-			pause.Stop()
 			return
 		}
-		pause.Stop()
 	}
 }
 
-// deleteMailbox deletes everything of an ended mailbox. It may be repeated.
+// deleteMailbox deletes everything of an ended mailbox. It may be repeated: the
+// empty document, which says that there is something left, goes last.
 func (s *Service) deleteMailbox(ctx context.Context, subscriber, id string) error {
 	for _, subj := range []string{
 		subject.MailboxCopy(subscriber, id), subject.MailboxDead(subscriber, id, every), subject.MailboxEntry(subscriber, id),

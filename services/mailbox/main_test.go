@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server/ats"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -30,15 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ats.Register() // one for the binary, so that no test seems to leak it
-	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1")); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(m)
 }
 
 // patience bounds every wait of a test; nothing waits for it to pass.
@@ -280,4 +270,12 @@ func dataOf(received fields) string {
 	message, _ := received["message"].(map[string]any)
 	data, _ := json.Marshal(message["data"])
 	return string(data)
+}
+
+// await waits until so many messages are in the partner's mailboxes.
+func (p *partner) await(count int) {
+	p.t.Helper()
+	bustest.Eventually(p.t, patience, "the messages are there", func() bool {
+		return p.must("Peek", fields{"timeout": 0}).number("messageCount") == count
+	})
 }
