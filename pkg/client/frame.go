@@ -18,6 +18,8 @@ import (
 //	          "subscriptions":[…]}}    ──▶  {"id":"3","resumed":{"cursor"}}, then what was missed
 //	                                        {"cursor","event":{…}}
 //	                                        {"id"?,"error":{"code","message","details"}}
+//	                                        {"expiring":{"seconds"}}
+//	{"id":"4","token":{"accessToken"}} ──▶  {"ended":{"subscription","error"}}, {"id":"4","renewed":{…}}
 //
 // One WebSocket message holds one or more frames, one line of JSON each. All
 // frames of one stored event are in one message.
@@ -30,7 +32,7 @@ type Subscription struct {
 	Tenant string `json:"tenant,omitempty"` // "" = every tenant of the token
 	Topic  string `json:"topic,omitempty"`  // "" = every topic
 	Verb   string `json:"verb,omitempty"`   // "" = every verb
-	Name   string `json:"name,omitempty"`   // such as frm.objectInserted; excludes Topic and Verb
+	Name   string `json:"name,omitempty"`   // such as frm.objectInserted, frm.time.Noon or presence; excludes Topic and Verb
 }
 
 // same says whether the server takes both for one subscription.
@@ -52,6 +54,11 @@ type request struct {
 	Subscribe   *Subscription `json:"subscribe,omitempty"`
 	Unsubscribe *Subscription `json:"unsubscribe,omitempty"`
 	Resume      *resume       `json:"resume,omitempty"`
+	Token       *newerToken   `json:"token,omitempty"`
+}
+
+type newerToken struct {
+	AccessToken string `json:"accessToken"`
 }
 
 type resume struct {
@@ -70,6 +77,14 @@ type answer struct {
 	Cursor     string          `json:"cursor"`
 	Event      json.RawMessage `json:"event"`
 	Error      *fault.Error    `json:"error"`
+	Expiring   *struct{}       `json:"expiring"`
+	Ended      *ended          `json:"ended"`
+}
+
+// ended tells of a subscription that a newer token does not grant.
+type ended struct {
+	Subscription Subscription `json:"subscription"`
+	Error        *fault.Error `json:"error"`
 }
 
 type welcome struct {

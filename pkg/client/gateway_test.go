@@ -105,6 +105,9 @@ func (g *gate) answer(c *gateConn, b []byte) {
 	case q.Unsubscribe != nil:
 		c.subs--
 		g.writef(c, `{"id":%q,"unsubscribed":{}}`, q.ID)
+	case q.Token != nil: // grants no orders
+		g.writef(c, `{"ended":{"subscription":{"topic":"orders"},"error":{"code":"grant_missing","message":"no"}}}`)
+		g.writef(c, `{"id":%q,"renewed":{"seconds":60}}`, q.ID)
 	case q.Resume != nil:
 		at, err := event.ParseCursor(q.Resume.Cursor)
 		if err != nil || at.Epoch != g.epoch || at.Seq+1 < g.first {
@@ -140,6 +143,15 @@ func (g *gate) publish(n int) {
 				g.writef(c, "%s\n", g.frame(len(g.kept)-1))
 			}
 		}
+	}
+}
+
+// warn tells every connection that its token will expire.
+func (g *gate) warn() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.conns {
+		g.writef(c, `{"expiring":{"seconds":30}}`)
 	}
 }
 

@@ -197,6 +197,16 @@ func (s *session) control(f *answer) error {
 		s.l.welcome(f.Welcome)
 		return s.begin()
 	}
+	switch {
+	case f.Expiring != nil:
+		if s.w.o.TokenFunc != nil {
+			go s.renew()
+		}
+		return nil
+	case f.Ended != nil:
+		s.w.forget(f.Ended.Subscription)
+		return s.put(outcome{err: f.Ended.Error})
+	}
 	if f.ID == "" {
 		if f.Error == nil {
 			return nil
@@ -217,6 +227,29 @@ func (s *session) control(f *answer) error {
 		return nil
 	}
 	return s.begun(c.request, f)
+}
+
+// renew replaces the token on the open connection. If that fails, the connection
+// ends with its token, and the next one asks for a token again.
+func (s *session) renew() {
+	token, err := s.w.o.TokenFunc(s.l.ctx)
+	answered := make(chan answer, 1)
+	if err == nil {
+		err = s.l.send(request{Token: &newerToken{token}}, answered)
+	}
+	if err == nil {
+		select {
+		case a := <-answered:
+			if a.Error != nil {
+				err = a.Error
+			}
+		case <-s.l.over:
+			return
+		}
+	}
+	if err != nil && s.l.ctx.Err() == nil {
+		s.w.o.Log.Warn("token not renewed", "err", err)
+	}
 }
 
 // begin brings the subscriptions back: resumed from the position, if there is

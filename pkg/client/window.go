@@ -16,7 +16,8 @@ import (
 // OpenOptions configure Open.
 type OpenOptions struct {
 	// Token is the bearer token. TokenFunc, when set, is asked for one before
-	// each connection instead, so that an expired one is replaced.
+	// each connection instead, and again before it expires: the newer one takes
+	// its place on the open connection.
 	Token     string
 	TokenFunc func(context.Context) (string, error)
 
@@ -188,6 +189,9 @@ func (w *Window) Subscribe(ctx context.Context, s Subscription) (event.Cursor, e
 	}
 	if a.Subscribed == nil {
 		return event.Cursor{}, fault.New(fault.Internal, "the gateway did not answer the subscription")
+	}
+	if a.Subscribed.Cursor == "" { // of what is never stored: time events, presence
+		return event.Cursor{}, nil
 	}
 	return event.ParseCursor(a.Subscribed.Cursor)
 }

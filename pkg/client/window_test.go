@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,6 +194,37 @@ func TestWindowRenewsToken(t *testing.T) {
 	defer g.mu.Unlock()
 	if !slices.Equal(g.tokens, []string{"Bearer 1", "Bearer 2"}) {
 		t.Fatalf("tokens %q", g.tokens)
+	}
+}
+
+// With a TokenFunc a newer token takes the place of the one that will expire, on the
+// same connection; what that does not grant is told, and not asked for again.
+func TestWindowRenewsTokenInPlace(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	var n atomic.Int32
+	w := open(t, g, OpenOptions{Subscriptions: []Subscription{invoices, {Topic: "orders"}}, TokenFunc: func(context.Context) (string, error) {
+		return fmt.Sprint(n.Add(1)), nil
+	}})
+	g.warn()
+	if _, err := w.Next(limited(t, 5*time.Second)); fault.CodeOf(err) != fault.GrantMissing {
+		t.Fatalf("what is not granted: %v", err)
+	}
+	g.publish(1)
+	take(t, w, 0, 1)
+	g.mu.Lock()
+	if !slices.Equal(g.tokens, []string{"Bearer 1"}) || !slices.Contains(g.asked, `"token":{"accessToken":"2"}}`) {
+		t.Errorf("tokens %q, asked %q", g.tokens, g.asked)
+	}
+	g.asked = nil
+	g.mu.Unlock()
+	g.cut(0, "")
+	g.publish(1)
+	take(t, w, 1, 1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.asked) != 1 || strings.Contains(g.asked[0], "orders") {
+		t.Errorf("asked %q", g.asked)
 	}
 }
 
