@@ -78,7 +78,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		config: o.Config, bus: o.Env.Bus, log: o.Env.Log, registry: o.Env.Registry, metrics: newMetrics(o.Env.Registry),
-		store: &store{b: o.Env.Bus, rules: newRules()}, maxEvent: o.Env.MaxEventBytes,
+		store: newStore(o.Env.Bus), maxEvent: o.Env.MaxEventBytes,
 		ready: make(chan struct{}), now: time.Now, pace: usualPace,
 	}
 	s.history = &historian{js: s.bus.JS, store: s.store, metrics: s.metrics, log: s.log}

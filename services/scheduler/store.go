@@ -37,8 +37,15 @@ const (
 // store is SCHEDULES: definitions and what is armed. All reads are answered by the
 // stream's leader.
 type store struct {
-	b     *bus.Bus
-	rules *rules
+	b      *bus.Bus
+	rules  *rules
+	gather gatherer // of changes that come one by one
+}
+
+func newStore(b *bus.Bus) *store {
+	s := &store{b: b, rules: newRules()}
+	s.gather.commit = s.batch
+	return s
 }
 
 // kept is a definition as it is in the stream.
@@ -101,7 +108,15 @@ const maxChanges = bus.MaxBatch / 2
 
 // commit makes all changes or none. Code conflict when one was made on something
 // that is no longer the newest; unavailable when it is not known what became of it.
+// One alone shares a batch with others that are made at the same time.
 func (s *store) commit(ctx context.Context, changes ...change) error {
+	if len(changes) == 1 {
+		return s.gather.add(ctx, changes[0])
+	}
+	return s.batch(ctx, changes...)
+}
+
+func (s *store) batch(ctx context.Context, changes ...change) error {
 	var msgs []*nats.Msg
 	for _, c := range changes {
 		msgs = append(msgs, c.messages()...)
