@@ -26,7 +26,7 @@ func TestOE4TheLifeOfAHook(t *testing.T) {
 	w := newHookWorld(t)
 	created := w.register("Guard", object{"events": []string{"SYS.userdelete", "sys.userDelete"}, "topics": []string{"Users", "USERS"}})
 	k := created.GetHook()
-	if created.GetSecret() != "" || k.GetSubject() != "hook.AA.Guard" || k.GetRevision() != 1 || k.GetTimeout().AsDuration() != 2*time.Second ||
+	if created.GetSecret() != "" || k.GetSubject() != "hook.AA.guard" || k.GetRevision() != 1 || k.GetTimeout().AsDuration() != 2*time.Second ||
 		k.GetUpdatedBy() != "anna" || k.GetCircuit() != circuitClosed ||
 		!cmp.Equal(k.GetEvents(), []string{"sys.userDelete"}) || !cmp.Equal(k.GetTopics(), []string{"users"}) {
 		t.Fatalf("%v", created)

@@ -33,7 +33,7 @@ func (h *hooks) ListVerdicts(ctx context.Context, r *objecteventv1.ListVerdictsR
 	}
 	filter, err := subject.TenantVerdicts(tenant)
 	if r.GetHook() != "" {
-		filter, err = subject.Verdict(tenant, subject.Fold(r.GetHook()))
+		filter, err = subject.Verdict(tenant, r.GetHook())
 	}
 	if err != nil {
 		return nil, err

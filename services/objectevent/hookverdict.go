@@ -57,7 +57,7 @@ func (l *verdictLog) write(ctx context.Context, tenant string, v verdict) {
 	l.log.DebugContext(ctx, "hook asked", telemetry.KeyTenant, tenant, "hook", v.Hook, telemetry.KeyEventID, v.Deletion,
 		"outcome", string(v.Outcome), telemetry.KeyDuration, time.Duration(v.Millis*float64(time.Millisecond)))
 	err := func() error {
-		subj, err := subject.Verdict(tenant, subject.Fold(v.Hook))
+		subj, err := subject.Verdict(tenant, v.Hook)
 		if err != nil {
 			return err
 		}
