@@ -16,8 +16,7 @@ import (
 )
 
 // TestJourney follows one event through the house, hop by hop. A reader who
-// wants to know how Belfry works begins here and opens each file it names. Hops
-// of later services join where their comment says.
+// wants to know how Belfry works begins here and opens each file it names.
 func TestJourney(t *testing.T) {
 	t.Parallel()
 	inEachWorld(t, func(t *testing.T, w *world) {
@@ -31,6 +30,10 @@ func TestJourney(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer window.Close()
+
+		// And a partner's mailbox beside it.
+		w.need("mailbox")
+		partner := subscribed(t, w, "INVOICES")
 
 		// build — pkg/event: what happened, completed and checked.
 		e := event.Event{Source: "/billing", Tenant: "AA", Topic: "Invoices", Verb: "created", Subject: "4711", Data: []byte(`{"total":12.5}`)}
@@ -66,7 +69,9 @@ func TestJourney(t *testing.T) {
 			t.Fatalf("kept: %+v", got)
 		}
 
-		// take, decide, relay — services/objectevent and pkg/relay join here.
+		// An event may also follow from what a source system reports: take, decide,
+		// relay — services/objectevent: consume.go, operation.go, and pkg/relay. That
+		// way begins in operation_test.go and ends here.
 
 		// arrive, route, queue and write — services/gateway: feed.go, hub.go,
 		// connection.go, websocket.go. Both forms come in one message, at one
@@ -84,7 +89,11 @@ func TestJourney(t *testing.T) {
 			t.Fatalf("arrived as %v", types)
 		}
 
-		// receive and confirm from a mailbox — services/mailbox joins here.
+		// copy, wait, receive and confirm — services/mailbox: fanout.go, peek.go,
+		// receive.go, confirm.go. The same event, once.
+		if ids := partner.confirmAll(1); !slices.Equal(ids, []string{e.ID}) {
+			t.Fatalf("the mailbox held %v", ids)
+		}
 
 		// On its way every hop logged the same two attributes.
 		bustest.Eventually(t, 10*time.Second, "the hops are in the log", func() bool {

@@ -38,7 +38,11 @@ func build() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the programs: %w", err)
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "./services/belfry", "./services/gateway/cmd/gateway", "./services/objectevent/cmd/objectevent")
+	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator), "./services/belfry"}
+	for _, service := range []string{"gateway", "mailbox", "objectevent", "scheduler"} {
+		args = append(args, "./services/"+service+"/cmd/"+service)
+	}
+	cmd := exec.Command("go", args...)
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, out)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 func TestOE1OneInsertIsOneStoredEvent(t *testing.T) {
 	t.Parallel()
 	inEachWorld(t, func(t *testing.T, w *world) {
-		w.aside("objectevent")
+		w.need("objectevent", "mailbox")
 		window := func(s client.Subscription) *client.Window {
 			win, err := client.Open(soon(t), w.url("ws", "/v1/ws"), client.OpenOptions{Token: w.token(), HTTPClient: w.http, Subscriptions: []client.Subscription{s}})
 			if err != nil {
@@ -27,6 +28,7 @@ func TestOE1OneInsertIsOneStoredEvent(t *testing.T) {
 		}
 		asStored, asView := window(client.Subscription{Topic: "invoices"}), window(client.Subscription{Name: "frm.objectInserted"})
 		inPortos := window(client.Subscription{Name: "portos.resources.changed"})
+		partner := subscribed(t, w, "INVOICES")
 
 		// A source system without any library of ours, twice: it has lost the answer.
 		nc := bustest.Connect(t, w.nats)
@@ -62,6 +64,9 @@ func TestOE1OneInsertIsOneStoredEvent(t *testing.T) {
 		last, err := asStored.Next(soon(t))
 		if err != nil || last.Event.Type != "invoices.deleted" || !last.Event.Unannounced {
 			t.Fatalf("after it came %+v, %v", last, err)
+		}
+		if ids := partner.confirmAll(2); !slices.Equal(ids, []string{stored.Event.ID, last.Event.ID}) {
+			t.Errorf("the mailbox held %v", ids)
 		}
 		reader := eventlog.NewReader(nc)
 		page, _, err := reader.Page(soon(t), "evt.AA.invoices.*", 1, 10, 1<<20)

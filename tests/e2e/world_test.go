@@ -24,8 +24,10 @@ type world struct {
 	nats    string   // URL for clients without credentials
 	operate []string // arguments by which an operator's command finds the platform
 	fronts  []*front
-	traces  *traces           // where the programs send their spans
-	aside   func(name string) // starts a program without a front, where it is not there already
+	traces  *traces // where the programs send their spans
+
+	alone func(service string) *front // starts a service alone; nil where all are one process
+	aside map[string]*front           // services that run alone
 
 	mu   sync.Mutex
 	next int // front that the balancer tries first
@@ -39,7 +41,8 @@ type front struct {
 	start func() *program
 }
 
-// host is what clients call the platform; the balancer knows where that is.
+// host is what clients call the platform, and <service>.belfry.test a service of
+// it; the balancer knows where that is.
 const host = "belfry.test"
 
 // inEachWorld runs a scenario on both shapes of the platform.
@@ -64,9 +67,9 @@ func inEachWorld(t *testing.T, scenario func(t *testing.T, w *world)) {
 func oneProcess(t *testing.T) *world {
 	t.Helper()
 	at := bustest.FreeAddrs(t, 3)
-	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t), aside: func(string) {}}
+	w := &world{dataDir: t.TempDir(), nats: "nats://" + at[2], traces: newTraces(t)}
 	w.operate = []string{"--nats", at[2], "--data-dir", w.dataDir}
-	w.add(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)
+	w.fronts = []*front{w.run(t, "belfry", at[0], at[1], "run", "--nats", at[2], "--data-dir", w.dataDir)}
 	return w
 }
 
@@ -86,31 +89,41 @@ func separateProcesses(t *testing.T) *world {
 	}
 	w.operate = []string{"--nats-url", c.URL(), "--nats-user", service.User.Username(), "--nats-password-file", file}
 	// All sign and verify with the secret of one data directory.
-	common := []string{
-		"--nats-url", c.URL(), "--nats-user", service.User.Username(),
-		"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir,
-	}
-	for range 2 {
+	run := func(name string) *front {
 		at := bustest.FreeAddrs(t, 2)
-		w.add(t, "gateway", at[0], at[1], common...)
+		return w.run(t, name, at[0], at[1], "--nats-url", c.URL(), "--nats-user", service.User.Username(),
+			"--nats-password-file", file, "--replicas", "3", "--data-dir", w.dataDir)
 	}
-	w.aside = func(name string) {
-		at := bustest.FreeAddrs(t, 2)
-		start(t, name, at[1], append([]string{"--http", at[0], "--admin", at[1], "--log-level", "debug", "--log-format", "json"}, common...)...)
-	}
+	w.fronts = []*front{run("gateway"), run("gateway")}
+	w.alone, w.aside = run, map[string]*front{}
 	return w
 }
 
-func (w *world) add(t *testing.T, name, addr, admin string, args ...string) {
+// need starts services that the scenario is about, where they run alone.
+func (w *world) need(services ...string) {
+	w.t.Helper()
+	for _, s := range services {
+		if w.alone != nil {
+			w.aside[s] = w.alone(s)
+		}
+	}
+}
+
+func (w *world) run(t *testing.T, name, addr, admin string, args ...string) *front {
 	t.Helper()
 	args = append(args, "--http", addr, "--admin", admin, "--log-level", "debug", "--log-format", "json", "--set", "trace.endpoint="+w.traces.URL)
 	f := &front{addr: addr, start: func() *program { return start(t, name, admin, args...) }}
 	f.program = f.start()
-	w.fronts = append(w.fronts, f)
+	return f
 }
 
-// dial is the balancer: the next front that answers.
-func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial is the balancer: the service that runs alone, else the next front that
+// answers.
+func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	service, _, _ := strings.Cut(addr, ".")
+	if f := w.aside[service]; f != nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", f.addr)
+	}
 	w.mu.Lock()
 	first := w.next
 	w.next++
@@ -127,6 +140,9 @@ func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // url is an address of the platform: scheme http or ws.
 func (w *world) url(scheme, path string) string { return scheme + "://" + host + path }
+
+// service is an address of one service.
+func (w *world) service(name, path string) string { return "http://" + name + "." + host + path }
 
 // end ends a front: SIGKILL is kill -9, SIGTERM asks it to drain.
 func (w *world) end(i int, s syscall.Signal) {
