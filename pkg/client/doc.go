@@ -3,7 +3,9 @@
 //
 //	Connect ── NATS ──┬─ Publish        one event, acknowledged: it is kept
 //	                  ├─ PublishAsync   many events, in order, with back-pressure
-//	                  └─ Tail           every event from a position on, no gap, no duplicate
+//	                  ├─ Tail           every event from a position on, no gap, no duplicate
+//	                  ├─ Notify         a real-time event to whoever is there, built only then
+//	                  └─ Presence       who comes and goes
 //	Open ──── WebSocket ── Next         the same feed for programs outside NATS; resumes by itself
 //
 // A whole program:

@@ -37,6 +37,7 @@ func (w *Window) run(ctx context.Context, l *link, first chan<- error) {
 			}}
 			w.err = s.serve()
 			w.detach(l)
+			l = nil // it is over, also when the window is closed before there is another
 		}
 		switch {
 		case ctx.Err() != nil:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/realtime"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
@@ -118,19 +119,12 @@ func (r *Roster) announce(changes []change) {
 	}
 }
 
-// Data is the payload of a presence event.
-type Data struct {
-	User   string    `json:"user"`
-	Online bool      `json:"online"`
-	Since  time.Time `json:"since"` // since when he is, or was, online
-}
-
 func (r *Roster) send(c change) error {
 	subj, err := subject.Presence(c.Tenant, c.User)
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(Data{c.User, c.online, c.since.UTC().Truncate(time.Millisecond)})
+	data, err := json.Marshal(realtime.Presence{User: c.User, Online: c.online, Since: c.since.UTC().Truncate(time.Millisecond)})
 	if err != nil {
 		return err
 	}
