@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 
@@ -278,4 +279,15 @@ func (p *partner) await(count int) {
 	bustest.Eventually(p.t, patience, "the messages are there", func() bool {
 		return p.must("Peek", fields{"timeout": 0}).number("messageCount") == count
 	})
+}
+
+func bodyOf(text string) io.Reader { return strings.NewReader(text) }
+
+// gauge is the value of a gauge.
+func gauge(g prometheus.Gauge) int {
+	var m dto.Metric
+	if err := g.Write(&m); err != nil {
+		return -1
+	}
+	return int(m.GetGauge().GetValue())
 }

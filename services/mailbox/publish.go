@@ -53,6 +53,12 @@ func (s *Service) eventOf(ctx context.Context, p *auth.Principal, r *mailboxv1.P
 		return e, err
 	}
 	api.Concerns(ctx, tenant)
+	if err := subject.CheckTopic(r.GetTopic()); err != nil {
+		return e, err
+	}
+	if err := p.Decide(auth.Request{Action: auth.Publish, Tenant: tenant, Topic: r.GetTopic()}); err != nil {
+		return e, err
+	}
 	if e, err = event.ParseJSON(r.GetEvent().GetJson()); err != nil {
 		return e, err
 	}
@@ -78,5 +84,5 @@ func (s *Service) eventOf(ctx context.Context, p *auth.Principal, r *mailboxv1.P
 	if len(e.Data) > s.maxEvent {
 		return e, fault.New(fault.EventTooLarge, "the event has %d bytes of data, the maximum is %d", len(e.Data), s.maxEvent)
 	}
-	return e, p.Decide(auth.Request{Action: auth.Publish, Tenant: tenant, Topic: e.Topic})
+	return e, nil
 }

@@ -1596,9 +1596,10 @@ type PublishRequest struct {
 	CompCode string `protobuf:"bytes,1,opt,name=comp_code,json=compCode,proto3" json:"comp_code,omitempty"`
 	// The topic.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The event: CloudEvents attributes and data. Absent ones get defaults: id a new
-	// one, source /events, verb published, type <topic>.<verb>, time now. Send an id
-	// of your own, so that a repetition within two minutes is stored once.
+	// The event as CloudEvents JSON, of which only specversion is required. Absent
+	// attributes get defaults: id a new one, source /events, verb published, type
+	// <topic>.<verb>, time now. Send an id of your own, so that a repetition within
+	// two minutes is stored once.
 	Event         *v1.Event `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2126,7 +2127,7 @@ func (x *ViewDeadLettersRequest) GetLimit() int32 {
 // A page of dead letters.
 type ViewDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order of their messages.
+	// In the order in which they were given up.
 	DeadLetters []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// There is more behind the last one.
 	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
