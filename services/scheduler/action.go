@@ -87,6 +87,9 @@ func (d *definition) checkAction(maxEvent int) error {
 		if err := checkData("action.publish.data", a.Publish.Data, min(maxData, maxEvent)); err != nil {
 			return err
 		}
+		if err := (subject.Address{Tenant: d.Tenant, Topic: a.Publish.Topic, Verb: a.Publish.Verb}).Check(); err != nil {
+			return under("action.publish.", err)
+		}
 		e := d.event(fire{ID: "check", Nominal: d.Created, Actual: d.Created}, time.UTC)
 		return under("action.publish.", e.Validate())
 	}
