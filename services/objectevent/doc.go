@@ -1,22 +1,30 @@
-// Package objectevent will turn what source systems do to objects into events:
-// which events an insert, an update, a move to the trash or a purge raises, in
-// which order, and who may say no before it happens. Nothing of it runs yet;
-// this page is its promise.
+// Package objectevent turns what source systems do to objects into events: which
+// events an insert, an update, a move to the trash or a purge raises, in which
+// order, and who may say no before it happens.
+//
+//	operation ─▶ OPERATIONS ─▶ consume.go ─▶ table.go ─▶ raise.go ─▶ pkg/relay ─▶ EVENTS
+//	                              trash.go ◀──▶ TRASH
+//	question ─▶ before.go ─▶ deleting ─▶ EVENTS, hooks ─▶ verdict
+//
+// Begin with table.go: it is the seed, row by row.
 //
 // # Subjects
 //
 //	in    op.<tenant>.<topic>.<op>.<object>  a fact: insert, update, trash, restore,
-//	                                         delete, purge, forget (stream OPERATIONS)
+//	                                         delete, purge, forget, status, activate
+//	      svc.objectevent.Report             the same with an answer; also over HTTP
 //	      svc.objectevent.BeforeDelete       asks before a delete; also over HTTP
 //	out   evt.<tenant>.<topic>.<verb>        created, updated, deleting, deleted, …
+//	      evt.<tenant>.operations.refused    a fact that is none
 //	      hook.<tenant>.<name>               calls a hook that was registered on NATS
 //
 // # State
 //
-// OPERATIONS, a work queue in eight partitions over tenant, topic and object,
-// each with one durable; TRASH, trash.<tenant>.<topic>.<object>, by
-// compare-and-set with the operation's id; ctl.op.<tenant>.<id> in EVENTS, which
-// operations have been seen (7 days); buckets for hooks and alert rules.
+// OPERATIONS, a work queue in eight partitions over tenant and object, each with
+// one durable; TRASH, trash.<tenant>.<topic>.<object>, by compare-and-set with the
+// operation's id; ctl.op.<tenant>.<id> in EVENTS, which operations have been
+// relayed, for as long as EVENTS keeps it; VERDICTS, and buckets for hooks and
+// deletions.
 //
 // # Promises
 //
@@ -29,8 +37,9 @@
 //	     and sys.userDeleted, each exactly when the AyMINE text says.
 //	OE4  Before-events are calls with a verdict. A dead or slow hook costs its
 //	     timeout and no more. A delete only seen afterwards says so.
-//	OE5  Alerts on data changes, set by a tenant at run time, with a condition over
-//	     old and new values, published to a topic.
 //	OE6  Order per object is kept; an operation reported twice raises its events
 //	     once.
+//
+// OE5, alerts on data changes that a tenant sets at run time, has its place between
+// table.go and raise.go.
 package objectevent

@@ -25,6 +25,7 @@ func TestWireBook(t *testing.T) { //nolint:paralleltest // one make run at a tim
 	if cursor, e := x.shown("2026-0043"); e.ID != cursor || e.Source != "/nats" || e.Type != "invoices.created" || e.Malformed != "" {
 		t.Errorf("the window shows %+v at %s", e, cursor)
 	}
+	m.operation(x)
 	m.hook(x)
 	m.stop(server)
 }
