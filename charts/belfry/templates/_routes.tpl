@@ -10,8 +10,10 @@ scheduler:
   - /belfry.scheduler.v1.SchedulerService
 objectevent:
   - /v1/operations
+  - /v1/deletions
   - /v1/hooks
-  - /belfry.objectevent.v1.ObjectEventService
+  - /v1/verdicts
+  - /belfry.objectevent.v1.OperationService
   - /belfry.objectevent.v1.HookService
 {{- end -}}
 
