@@ -24,7 +24,7 @@ func TestOE4ADeadHookIsLeftAlone(t *testing.T) {
 		w.register("dead", nil)
 		var alive atomic.Bool
 		var asked atomic.Int32
-		nc := bustest.Connect(t, "", nats.InProcessServer(w.nats))
+		nc := bustest.Connect(t, "", nats.InProcessServer(w.nats.(*bustest.Server)))
 		ctx, cancel := context.WithCancel(context.Background())
 		ended, over := make(chan error, 1), make(chan struct{})
 		go func() {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/client"
 	"github.com/belfry-events/belfry/pkg/event"
@@ -36,7 +37,7 @@ const hookPatience = 20 * time.Second
 // over NATS, and an administrator of AA.
 type hookWorld struct {
 	t        testing.TB
-	nats     *bustest.Server
+	nats     natsServer
 	h        *hooks
 	mux      *http.ServeMux
 	api      *api.Mux
@@ -51,7 +52,13 @@ type hookSetup struct {
 	config  HookConfig
 	resolve *net.Resolver
 	servers []bustest.Option
-	nats    *bustest.Server
+	nats    natsServer
+}
+
+// natsServer is a server, or a cluster of them.
+type natsServer interface {
+	Bus() *bus.Bus
+	URL() string
 }
 
 func hookConfigured(change func(*HookConfig)) hookOption {
