@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -158,11 +157,11 @@ func (w *hubWindow) write(items []*item) error {
 	p := batches.Get().(*[]signalr.Message) //nolint:errcheck,forcetypeassert // nothing else is ever put there
 	batch := (*p)[:0]
 	for _, it := range items {
-		batch = append(batch, signalr.Message{Bytes: it.body, Counted: it.counted})
+		batch = append(batch, signalr.Message{Bytes: it.body, Counted: it.counted, Expires: it.expires})
 	}
 	err := w.conn.Write(batch)
 	clear(batch)
-	*p = slices.Grow(batch[:0], 0)
+	*p = batch[:0]
 	batches.Put(p)
 	return err
 }

@@ -21,7 +21,7 @@ type pollLine struct {
 	ctx context.Context // the connection's
 
 	mu      sync.Mutex
-	offered []byte        // waits for a poll, nil = nothing does
+	offered []Message     // wait for a poll, nil = nothing does
 	offer   chan struct{} // has one element while something is offered
 	taken   chan struct{} // closes when it has been written
 	held    func()        // sends the poll that is held away; nil = none is
@@ -37,12 +37,9 @@ func newPollLine(ctx context.Context) *pollLine {
 // send offers messages to the next poll, and returns when it has written them. The
 // clock ends the connection if none comes.
 func (l *pollLine) send(messages []Message) error {
-	p := lean.Buffer()
-	defer lean.Free(p)
-	*p = appendAll(*p, messages)
 	taken := make(chan struct{})
 	l.mu.Lock()
-	l.offered, l.taken = *p, taken
+	l.offered, l.taken = messages, taken
 	l.mu.Unlock()
 	l.offer <- struct{}{}
 	select {
@@ -72,8 +69,11 @@ func (l *pollLine) give(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.Context().Err() != nil:
 	default:
+		p := lean.Buffer()
+		defer lean.Free(p)
+		*p = appendAll(*p, unexpired(l.offered)) // of what waited long there may be nothing left
 		w.WriteHeader(http.StatusOK)
-		if _, err := w.Write(l.offered); err == nil && http.NewResponseController(w).Flush() == nil {
+		if _, err := w.Write(*p); err == nil && http.NewResponseController(w).Flush() == nil {
 			l.offered = nil
 			close(l.taken)
 			return

@@ -1,6 +1,7 @@
 package signalr
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ type replay struct {
 // keptMessage is a Message and the numbers of what is counted in it.
 type keptMessage struct {
 	first, last int64
-	bytes       []byte
+	Message
 }
 
 func newReplay() *replay { return &replay{next: 1} }
@@ -64,7 +65,7 @@ func (r *replay) keep(messages []Message) (wait <-chan struct{}) {
 	}
 	for _, m := range messages {
 		if m.Counted > 0 {
-			r.kept = append(r.kept, keptMessage{r.sent + 1, r.sent + int64(m.Counted), m.Bytes})
+			r.kept = append(r.kept, keptMessage{r.sent + 1, r.sent + int64(m.Counted), m})
 			r.sent += int64(m.Counted)
 		}
 	}
@@ -78,8 +79,8 @@ func (r *replay) acknowledged(number int64) {
 	defer r.mu.Unlock()
 	n := 0
 	for n < len(r.kept) && r.kept[n].last <= number {
-		r.size -= len(r.kept[n].bytes)
-		r.kept[n].bytes = nil
+		r.size -= len(r.kept[n].Bytes)
+		r.kept[n].Bytes = nil
 		n++
 	}
 	r.kept = r.kept[n:]
@@ -93,16 +94,21 @@ func (r *replay) acknowledged(number int64) {
 }
 
 // again is what a client that has come back must be sent: the number of the first
-// message, or of the next if none is missing, and the messages.
-func (r *replay) again() (first int64, messages []Message) {
+// message, or of the next if none is missing, and the messages. One that has expired
+// is sent as filler, because the numbers go on.
+func (r *replay) again(filler []byte) (first int64, messages []Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first = r.sent + 1
 	if len(r.kept) > 0 {
 		first = r.kept[0].first
 	}
+	at := now()
 	for _, k := range r.kept {
-		messages = append(messages, Message{Bytes: k.bytes})
+		if k.expired(at) {
+			k.Bytes = bytes.Repeat(filler, k.Counted)
+		}
+		messages = append(messages, k.Message)
 	}
 	return first, messages
 }
@@ -118,6 +124,7 @@ var errUnacknowledged = fault.New(fault.SlowConsumer, "the client does not ackno
 // so that the client can come back.
 func (c *Conn) writeKept(messages []Message) error {
 	for {
+		messages = unexpired(messages)
 		wait := c.replay.keep(messages)
 		if wait == nil {
 			break
@@ -169,7 +176,9 @@ func (c *Conn) comeBack(l line, from *source) {
 	c.line, c.source, c.away = l, from, 0
 	c.mu.Unlock()
 	c.received.Store(now().Unix())
-	first, messages := c.replay.again()
+	// What a client counts and passes over: the answer to a call that it never made.
+	filler := c.append(hubprotocol.Message{Kind: hubprotocol.Completion, InvocationID: "expired"})
+	first, messages := c.replay.again(filler.Bytes)
 	sequence := c.append(hubprotocol.Message{Kind: hubprotocol.Sequence, SequenceID: first})
 	if err := l.send(append([]Message{sequence}, messages...)); err != nil {
 		c.lose(l)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"pgregory.net/rapid"
@@ -82,7 +83,7 @@ func TestSR1StatefulBackpressure(t *testing.T) {
 	}
 	for n := range 4 {
 		if n == 2 {
-			if _, kept := w.c.replay.again(); len(kept) > 2 {
+			if _, kept := w.c.replay.again(nil); len(kept) > 2 {
 				t.Errorf("%d messages are kept", len(kept))
 			}
 			c.send(`{"type":8,"sequenceId":2}`)
@@ -96,6 +97,24 @@ func TestSR1StatefulBackpressure(t *testing.T) {
 	w.Shut(fault.Draining)
 	c2 := r.dial(query)
 	c2.want(`{"type":9,"sequenceId":3}`)
+}
+
+// SR4: what has expired while it was kept is not sent again, and its number is.
+func TestSR4StatefulExpiry(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t)
+	query := "?id=" + r.negotiate("&useStatefulReconnect=true")
+	c := r.open(query)
+	w := r.last()
+	w.event(1)
+	w.Put(Message{Bytes: []byte(event(2) + "\x1e" + event(3) + "\x1e"), Counted: 2, Expires: time.Now().Add(200 * time.Millisecond).UnixNano()})
+	w.event(4)
+	c.want(event(1), event(2), event(3), event(4))
+	_ = c.ws.CloseNow()
+	until(t, "expired", func() bool { return w.c.replay.kept[1].expired(time.Now()) })
+	c = r.dial(query)
+	filler := `{"type":3,"invocationId":"expired"}`
+	c.want(`{"type":9,"sequenceId":1}`, event(1), filler, filler, event(4))
 }
 
 // A clean end is an end: nothing is kept for a client that said goodbye, and the id
@@ -158,7 +177,7 @@ func TestSR1ReplayModel(t *testing.T) {
 					continue
 				}
 				lost = false
-				first, messages := r.again()
+				first, messages := r.again(nil)
 				if first > received+1 {
 					t.Fatalf("goes on with %d, after %d", first, received)
 				}

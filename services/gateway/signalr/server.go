@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,16 @@ type Window interface {
 // the connection's protocol.
 type Message struct {
 	Bytes   []byte
-	Counted int // how many of them a stateful connection counts
+	Counted int   // how many of them a stateful connection counts
+	Expires int64 // unix nanoseconds after which nobody shall have it; 0 = never
+}
+
+func (m Message) expired(at time.Time) bool { return m.Expires != 0 && at.UnixNano() >= m.Expires }
+
+// unexpired are those of messages that have not expired, in their order.
+func unexpired(messages []Message) []Message {
+	at := now()
+	return slices.DeleteFunc(messages, func(m Message) bool { return m.expired(at) })
 }
 
 // Method is a method of the hub. Its call is answered when it returns, or earlier
