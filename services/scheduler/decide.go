@@ -59,14 +59,14 @@ func (d *definition) decide(rule calendar.Rule, now time.Time) verdict {
 			v.skip(byPolicy, span.last, span.count())
 			break
 		}
-		v.skip(byPolicy, span.last, span.count()-1)
+		v.skip(byPolicy, span.before(span.last), span.count()-1)
 		v.fire = span.fire(span.last, span.count()-1)
 	default:
 		if span.outside(span.last) {
 			v.skip(tooLate, span.last, span.count())
 			break
 		}
-		v.skip(coalesced, span.last, span.count()-1)
+		v.skip(coalesced, span.before(span.last), span.count()-1)
 		v.fire = span.fire(span.last, span.count()-1)
 	}
 	return v
@@ -125,6 +125,12 @@ func (s span) outside(nominal time.Time) bool {
 	return s.d.CatchUp.Window > 0 && s.late(nominal) >= s.d.CatchUp.Window
 }
 
+// before is the occurrence before another; only asked where there is one.
+func (s span) before(nominal time.Time) time.Time {
+	o, _ := s.rule.Last(nominal.Add(-1))
+	return o.Nominal
+}
+
 // count is how many they are, first and last included.
 func (s span) count() uint64 { return 1 + s.rule.Missed(s.first, s.last) }
 
@@ -152,17 +158,21 @@ func (s span) all(v *verdict) {
 		if o, ok := s.rule.Last(s.now.Add(-s.d.CatchUp.Window - s.rule.Jitter)); ok && o.Nominal.After(upto) {
 			upto = o.Nominal
 		}
+		// Within the jitter some are too late and some are not.
+		for {
+			o, ok := s.rule.Next(upto)
+			if !ok || o.Nominal.After(s.last) || !s.outside(o.Nominal) {
+				break
+			}
+			upto = o.Nominal
+		}
 		cut(tooLate, upto)
 	}
 	if limit := uint64(s.d.limit()); !s.first.IsZero() && s.count() > limit {
 		// Back from the last, as many as may happen; the one before is cut.
 		at := s.last
 		for range limit {
-			o, ok := s.rule.Last(at.Add(-1))
-			if !ok {
-				break
-			}
-			at = o.Nominal
+			at = s.before(at)
 		}
 		cut(overLimit, at)
 	}
