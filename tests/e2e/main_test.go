@@ -38,7 +38,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the programs: %w", err)
 	}
-	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator), "./services/belfry"}
+	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator), "./services/belfry", "./tests/clients/examples/plain"}
 	for _, service := range []string{"gateway", "mailbox", "objectevent", "scheduler"} {
 		args = append(args, "./services/"+service+"/cmd/"+service)
 	}

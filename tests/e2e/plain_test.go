@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/event"
 )
 
 // GW1: the example client of the wire book, which knows nothing but the book, misses
@@ -17,7 +18,7 @@ func TestGW1PlainExample(t *testing.T) {
 	t.Parallel()
 	inEachWorld(t, func(t *testing.T, w *world) {
 		c := publisher(t, w)
-		run := &output{}
+		run := &output{} // of lines "<cursor> <type> <data>"
 		cmd := exec.Command(filepath.Join(bin, "plain"), "http://"+w.fronts[0].addr, w.token(), `{"topic":"invoices"}`)
 		cmd.Stdout = run
 		cmd.Stderr = run
@@ -27,12 +28,22 @@ func TestGW1PlainExample(t *testing.T) {
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill() // it never ends by itself
 			_ = cmd.Wait()
+			if t.Failed() {
+				t.Logf("the client printed:\n%s", run)
+			}
 		})
 		events := func() (n int) { return strings.Count(run.String(), `"invoices.created"`) }
+		first := 1000
 		bustest.Eventually(t, 20*time.Second, "the client is live", func() bool {
-			send(t, c, 1000, 1)
+			send(t, c, first, 1)
+			first++
 			return events() > 0
 		})
+		// Of those that were sent meanwhile none is on its way any more.
+		if _, err := c.Publish(soon(t), event.Event{Tenant: "AA", Topic: "invoices", Verb: "created", Data: []byte(`"last"`)}); err != nil {
+			t.Fatal(err)
+		}
+		bustest.Eventually(t, 20*time.Second, "the client is up to date", func() bool { return strings.Contains(run.String(), `"last"`) })
 		before := events()
 		w.end(0, syscall.SIGKILL)
 		if len(w.fronts) > 1 { // the log lives elsewhere
