@@ -189,7 +189,7 @@ func (c *caller) overHTTP(ctx context.Context, q *call, body []byte) ([]byte, er
 	r.Header.Set("Content-Type", eventJSON)
 	r.Header.Set("User-Agent", "Belfry-Hook/1")
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
-	sign(r.Header, q.hook.Secrets, q.about.ID+"."+q.hook.Name, time.Now(), body)
+	sign(r.Header, q.hook.Secrets, q.about.ID+":"+q.hook.Name, time.Now(), body)
 	resp, err := c.http.Do(r)
 	switch {
 	case errors.Is(err, errRedirected):
