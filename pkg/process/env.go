@@ -55,4 +55,5 @@ type Embedded struct {
 	URL   string      // where others connect; "" = nowhere
 	Check func() error
 	Stop  func(context.Context) error // shuts down and waits
+	Stats prometheus.Collector        // optional: its numbers
 }

@@ -93,6 +93,9 @@ func (p *Process) openNATS(ctx context.Context) (_ closer, err error) {
 		return nil, err
 	}
 	p.health.Add("nats", func(context.Context) error { return p.embedded.Check() })
+	if p.embedded.Stats != nil {
+		p.registry.MustRegister(p.embedded.Stats)
+	}
 	return p.embedded.Stop, nil
 }
 

@@ -29,7 +29,7 @@ func embedded(ctx context.Context, c process.Config, log *slog.Logger) (*process
 			Config:    bus.Config{User: embed.ServiceUser, Password: s.ServicePassword()},
 			InProcess: s.InProcess(),
 		},
-		URL: s.ClientURL(), Check: s.Healthz, Stop: s.Stop,
+		URL: s.ClientURL(), Check: s.Healthz, Stop: s.Stop, Stats: s.Collector(),
 	}, nil
 }
 

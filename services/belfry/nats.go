@@ -76,9 +76,10 @@ func (n *node) run(ctx context.Context, c process.Config, log *slog.Logger, std 
 		return err
 	}
 	var parts []run.Part
+	registry := telemetry.NewRegistry("nats", process.Version())
 	if c.Admin != "" {
 		parts = append(parts, run.Part{Name: "admin", New: func(context.Context) (run.Service, error) {
-			handler := telemetry.AdminHandler(telemetry.NewRegistry("nats", process.Version()), health)
+			handler := telemetry.AdminHandler(registry, health)
 			return api.NewServer(api.ServerOptions{Key: "admin.addr", Addr: c.Admin, TLS: tls, Log: log, Handler: api.Routes(handler)}), nil
 		}})
 	}
@@ -88,6 +89,7 @@ func (n *node) run(ctx context.Context, c process.Config, log *slog.Logger, std 
 			return nil, err
 		}
 		health.Add("nats", func(context.Context) error { return server.Healthz() })
+		registry.MustRegister(server.Collector())
 		_, _ = fmt.Fprintf(std.out, "NATS is ready at %s. Services connect as user %q with the password in\n  %s\n",
 			server.ClientURL(), embed.ServiceUser, n.passwordFile(c))
 		return server.Stop, nil
