@@ -62,7 +62,7 @@ func (h *hooks) askAll(all []hook, d *Deletion, e *event.Event, actor *event.Act
 		if r.answer.refuses(r.call) {
 			d.Verdict, d.By, d.Reason = Refused, r.call.hook.Name, r.answer.Reason
 			if r.answer.failed() {
-				d.Reason = fmt.Sprintf("the hook gave no answer: %s", r.answer.Reason)
+				d.Reason = fmt.Sprintf("the hook failed: %s", r.answer.Reason)
 			}
 			return nil
 		}

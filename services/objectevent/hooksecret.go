@@ -14,7 +14,8 @@ import (
 // Calls over HTTP are signed as Standard Webhooks says (standard-webhooks/spec,
 // "symmetric signatures"):
 //
-//	webhook-id         the deletion id, ":" and the hook's name; no ".", which divides what is signed
+//	webhook-id         the deletion id, ":" and the hook's name: no ".", which divides
+//	                   what is signed
 //	webhook-timestamp  seconds since 1970
 //	webhook-signature  v1,<base64 of HMAC-SHA256 over "<id>.<timestamp>.<body>">
 //
