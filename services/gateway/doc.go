@@ -13,6 +13,9 @@
 //	     with a code that says reconnect and resume
 //	GW5  a token ends its connection, or is renewed on it; one that is taken back
 //	     closes it, and so may an operator, on every gateway
+//	RT1  to RT6: real-time events reach every window of their recipient without
+//	     subscribing, in order, and only if somebody is there
+//	RT7  who is online, since when, on how many connections, over all gateways
 //	GW6  POST /v1/events stores, GET /v1/events reads the log
 //	GW7  who stops says goodbye first, spread over time, and loses nothing for those
 //	     who resume
