@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server/ats"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -23,7 +22,6 @@ import (
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/bus"
-	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/process"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -39,8 +37,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
-
-var _ = ats.Register
 
 // patience bounds every wait of a test; nothing waits for it to pass.
 const patience = 20 * time.Second
@@ -128,6 +124,11 @@ func configure(change func(*Config)) func(*Service, *Config) {
 func replace(change func(*Service)) func(*Service, *Config) {
 	return func(s *Service, _ *Config) { change(s) }
 }
+
+// slowly looks seldom whether everything is still there: an idle day costs less.
+var slowly = replace(func(s *Service) {
+	s.pace = pace{pull: 150 * time.Second, pinned: time.Hour, steps: time.Hour, count: time.Hour}
+})
 
 // token is a token of anna for AA with the given grants, or all.
 func (r *replica) token(grants ...string) string {
@@ -239,5 +240,3 @@ func stored(t testing.TB, b *bus.Bus, pattern string) (list []event.Event) {
 		list = append(list, event.Decode(full.Subject, full.Header, full.Data, event.Stored{}))
 	}
 }
-
-var _ = bustest.Start

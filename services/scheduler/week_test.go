@@ -38,9 +38,7 @@ func TestTM1TM4Intervals(t *testing.T) {
 						c.Clock = append(c.Clock, h.name+"=off")
 					}
 				}),
-				replace(func(s *Service) {
-					s.pace = pace{pull: 150 * time.Second, pinned: time.Hour, steps: time.Hour, count: time.Hour}
-				}),
+				slowly,
 			},
 		}
 		began := time.Now()

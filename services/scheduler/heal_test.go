@@ -1,0 +1,205 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// TestTM6LateFire: the server decides to fire an occurrence, and before it does,
+// somebody arms another one. What it then does takes that one away; it comes back.
+func TestTM6LateFire(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
+		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
+		r := newReplica(t, srv.Bus(), quiet)
+		a := addressOf("AA", "x")
+		for _, way := range []string{event1, `"action":{"notify":{"user":"anna"}}`} {
+			r.must("POST", "/v1/schedules", r.token(), `{"id":"x","rule":{"every":"1h"},`+way+`}`)
+			have, err := r.s.store.load(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// As the server writes it: the arming is the one before.
+			m := &nats.Msg{
+				Subject: a.Due(have.Action.way()), Data: encode(dueDoc{Tenant: "AA", ID: "x", Arming: have.Arming - 1}),
+				Header: nats.Header{headerArmed: {a.Armed()}, headerNext: {"purge"}},
+			}
+			if _, err := srv.Bus().JS.PublishMsg(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			armed, err := r.s.store.last(t.Context(), Schedules, a.Armed())
+			if err != nil || armed == nil {
+				t.Fatalf("nothing is armed, %v", err)
+			}
+			if now, err := r.s.store.load(t.Context(), a); err != nil || now.Arming != have.Arming+1 || !now.Armed.Nominal.Equal(have.Armed.Nominal) {
+				t.Errorf("%+v, %v", now, err)
+			}
+			r.must("DELETE", "/v1/schedules/x", r.token(), "")
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// TestTM6Backup: SCHEDULES as it was hours ago fires nothing that has been fired.
+func TestTM6Backup(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
+		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
+		r := newReplica(t, srv.Bus(), quiet)
+		a := addressOf("AA", "x")
+		r.must("POST", "/v1/schedules", r.token(), `{"id":"x","rule":{"every":"10m"},"catchUp":{"policy":"all"},`+event1+`}`)
+		backup, err := r.s.store.load(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5*time.Hour + time.Minute)
+		now, err := r.s.store.load(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.s.store.commit(t.Context(), change{now.revision, backup.definition}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		got := ids(stored(t, srv.Bus(), "evt.AA.ledger.close"))
+		for id, n := range got {
+			if n != 1 {
+				t.Errorf("%s came %d times", id, n)
+			}
+		}
+		if len(got) != 31 {
+			t.Errorf("%d events", len(got))
+		}
+	})
+}
+
+// TestTM4ClockSetBack: the machine's clock is set two hours back. Intervals go on
+// at their pace, and clock times that were are not again.
+func TestTM4ClockSetBack(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
+		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
+		h := listen(t, srv.Bus().NC, "clock.>")
+		// The server keeps its time; what armed in the old time is two hours ahead.
+		var ahead atomic.Int64
+		ahead.Store(int64(2 * time.Hour))
+		r := newReplica(t, srv.Bus(), replace(func(s *Service) {
+			s.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		}))
+		ahead.Store(0)
+		if err := r.s.ensureClock(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(61 * time.Minute)
+		ticks := 0
+		for _, e := range h.all() {
+			if e.Type == "frm.time.timeNew" {
+				ticks++
+			}
+			if late := e.at.Sub(e.Time); late.Abs() > time.Second {
+				t.Errorf("%+v", e)
+			}
+		}
+		if ticks != 30 {
+			t.Errorf("%d ticks in an hour", ticks)
+		}
+	})
+}
+
+// TestTM8EndedIsForgotten: a moment that has passed fires at once; the schedule is
+// shown as ended for a while, and then it is gone.
+func TestTM8EndedIsForgotten(t *testing.T) {
+	bustest.BubbleTick(t, time.Minute, func(t *testing.T) {
+		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
+		r := newReplica(t, srv.Bus(), quiet, slowly, configure(func(c *Config) { c.KeepEnded = time.Hour }))
+		r.must("POST", "/v1/schedules", r.token(), `{"id":"x","rule":{"at":"1999-12-31T23:00:00Z"},`+event1+`}`)
+		time.Sleep(time.Second)
+		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 1 {
+			t.Errorf("%d events", n)
+		}
+		if got := decode[scheduleJSON](t, r.must("GET", "/v1/schedules/x", r.token(), "")).Schedule; got.State != stateEnded || got.Fired != 1 || got.Next != "" {
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(time.Hour + time.Second)
+		if status, body := r.call("GET", "/v1/schedules/x", r.token(), ""); status != 404 {
+			t.Error(status, body)
+		}
+		time.Sleep(remainsFor + time.Minute)
+		m, err := r.s.store.last(t.Context(), Schedules, addressOf("AA", "x").Definition())
+		if err != nil || m != nil {
+			t.Errorf("%v remains, %v", m, err)
+		}
+	})
+}
+
+// TestTM2Reconfigured: another time is armed at the next start, one that is off is
+// gone, and the others go on.
+func TestTM2Reconfigured(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Start(t, bustest.Spec(streams))
+	first := newReplica(t, srv.Bus(), configure(func(c *Config) { c.Zones = []string{"AA=Asia/Tokyo"} }))
+	all := func(r *replica) map[string]definition {
+		m := map[string]definition{}
+		for seq := uint64(1); ; {
+			msg, err := r.s.store.after(t.Context(), Schedules, subject.TenantSchedules(subject.Platform), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if msg == nil {
+				return m
+			}
+			seq = msg.Sequence + 1
+			var d definition
+			if err := json.Unmarshal(msg.Data, &d); err != nil {
+				t.Fatal(err)
+			}
+			if d.live() {
+				m[d.ID] = d
+			}
+		}
+	}
+	before := all(first)
+	if len(before) != 4+14+14 {
+		t.Fatalf("%d schedules", len(before))
+	}
+	first.stop()
+	second := newReplica(t, srv.Bus(), configure(func(c *Config) { c.Clock = []string{"Noon=11:55", "EOD=off"} }))
+	after := all(second)
+	if len(after) != 4+13 || after["Noon"].Rule.Cron != "0 55 11 * * *" || after["BOD"].Arming != before["BOD"].Arming ||
+		!after["timeHour"].Armed.At.Equal(before["timeHour"].Armed.At) {
+		t.Errorf("%+v", after)
+	}
+}
+
+// TestConfig names the key that is wrong.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for key, change := range map[string]func(*Config){
+		"scheduler.zone: \"Prague\"":       func(c *Config) { c.Zone = "Prague" },
+		"scheduler.zones: \"AA\"":          func(c *Config) { c.Zones = []string{"AA"} },
+		"scheduler.zones: AA: \"Moon\"":    func(c *Config) { c.Zones = []string{"AA=Moon"} },
+		"scheduler.zones: AA is there":     func(c *Config) { c.Zones = []string{"AA=UTC", "AA=UTC"} },
+		"scheduler.clock: \"noon=12:00\"":  func(c *Config) { c.Clock = []string{"noon=12:00"} },
+		"scheduler.clock: Noon: \"25:00\"": func(c *Config) { c.Clock = []string{"Noon=25:00"} },
+		"scheduler.clock: timeQH":          func(c *Config) { c.Clock = []string{"timeQH=0s"} },
+		"scheduler.max_per_tenant":         func(c *Config) { c.MaxPerTenant = 0 },
+		"scheduler.keep_ended":             func(c *Config) { c.KeepEnded = 0 },
+		"scheduler.notify_timeout":         func(c *Config) { c.NotifyTimeout = time.Hour },
+		"scheduler.notify_at_once":         func(c *Config) { c.NotifyAtOnce = 0 },
+	} {
+		c := Default()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+}
