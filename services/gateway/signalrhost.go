@@ -152,18 +152,39 @@ func (w *hubWindow) Renew(p *auth.Principal) {
 // batches are what write passes items on in.
 var batches = sync.Pool{New: func() any { return new([]signalr.Message) }}
 
+func batchOf(items []*item) *[]signalr.Message {
+	p := batches.Get().(*[]signalr.Message) //nolint:errcheck,forcetypeassert // nothing else is ever put there
+	for _, it := range items {
+		*p = append(*p, signalr.Message{Bytes: it.body, Counted: it.counted, Expires: it.expires})
+	}
+	return p
+}
+
+func freeBatch(p *[]signalr.Message) {
+	clear(*p)
+	*p = (*p)[:0]
+	batches.Put(p)
+}
+
 // write implements sink.
 func (w *hubWindow) write(items []*item) error {
-	p := batches.Get().(*[]signalr.Message) //nolint:errcheck,forcetypeassert // nothing else is ever put there
-	batch := (*p)[:0]
-	for _, it := range items {
-		batch = append(batch, signalr.Message{Bytes: it.body, Counted: it.counted, Expires: it.expires})
+	p := batchOf(items)
+	defer freeBatch(p)
+	return w.conn.Write(*p)
+}
+
+// offer implements offering.
+func (w *hubWindow) offer(items []*item) (finish func() error, err error) {
+	p := batchOf(items)
+	rest, err := w.conn.Offer(*p)
+	if rest == nil {
+		freeBatch(p)
+		return nil, err
 	}
-	err := w.conn.Write(batch)
-	clear(batch)
-	*p = batch[:0]
-	batches.Put(p)
-	return err
+	return func() error {
+		defer freeBatch(p)
+		return rest()
+	}, nil
 }
 
 // goodbye implements sink.

@@ -167,6 +167,27 @@ func (c *Conn) Write(messages []Message) error {
 	return err
 }
 
+// Offer is Write for who must not wait for the client: it writes what a socket takes
+// at once. A rest that is not nil writes what is left, and waits; it must be called,
+// from any goroutine, and nothing else is written until it has returned.
+func (c *Conn) Offer(messages []Message) (rest func() error, err error) {
+	l, _ := c.current()
+	socket, ok := l.(*socketLine)
+	if !ok || c.stateful() || !c.out.TryLock() {
+		return func() error { return c.Write(messages) }, nil
+	}
+	left, err := socket.offer(messages)
+	c.sent.Store(now().Unix())
+	if left == nil {
+		c.out.Unlock()
+		return nil, err
+	}
+	return func() error {
+		defer c.out.Unlock()
+		return left()
+	}, nil
+}
+
 var errOver = fault.New(fault.ConnectionUnknown, "the connection has ended")
 
 // Goodbye tells the client why the connection ends, and whether coming back will

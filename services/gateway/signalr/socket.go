@@ -25,15 +25,35 @@ type socketLine struct {
 }
 
 func (l *socketLine) send(messages []Message) error {
+	p := l.frame(messages)
+	defer lean.Free(p)
+	_, err := l.socket.Write(*p)
+	return err
+}
+
+// offer is as of Conn.Offer.
+func (l *socketLine) offer(messages []Message) (rest func() error, err error) {
+	p := l.frame(messages)
+	more, err := l.socket.Offer(*p)
+	if more == nil {
+		lean.Free(p)
+		return nil, err
+	}
+	return func() error {
+		defer lean.Free(p)
+		return more()
+	}, nil
+}
+
+// frame puts messages into one frame.
+func (l *socketLine) frame(messages []Message) *[]byte {
 	size := 0
 	for _, m := range messages {
 		size += len(m.Bytes)
 	}
 	p := lean.Buffer()
 	*p = appendAll(lean.AppendHeader(*p, l.binary.Load(), size), messages)
-	_, err := l.socket.Write(*p)
-	lean.Free(p)
-	return err
+	return p
 }
 
 func appendAll(b []byte, messages []Message) []byte {
@@ -123,7 +143,10 @@ func (c *Conn) read(l *socketLine, from *source) {
 	for err == nil {
 		var in io.Reader
 		if _, in, err = l.ws.Reader(context.Background()); err == nil {
-			err = c.readFrame(in, from)
+			// Aside, so that who only waits for frames keeps a small stack.
+			done := make(chan error)
+			go func() { done <- c.readFrame(in, from) }()
+			err = <-done
 		}
 	}
 	_ = l.ws.CloseNow() // closed already, or cut; either way it is over
