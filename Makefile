@@ -68,6 +68,7 @@ e2e: ## Test whole journeys only: one process, and processes on a cluster
 chaos: ## Kill and freeze processes ROUNDS (100) times, and count (SEED=7 repeats the choices)
 	BELFRY_CHAOS_ROUNDS=$(ROUNDS) BELFRY_CHAOS_SEED=$(SEED) BELFRY_CHAOS_SCHEDULES=$(SCHEDULES) BELFRY_CHAOS_FREEZE=$(FREEZE) \
 	  go test $(RACE) -count 1 -timeout 60m -v $(TESTFLAGS) ./tests/chaos
+	BELFRY_ROLLING_WINDOWS=1000 go test -count 1 -timeout 10m -v -run RollingRestart $(TESTFLAGS) ./tests/e2e
 
 bench: build ## Measure, each figure beside its reference (ARGS="-only fanout -n 5000")
 	go run ./tests/load $(ARGS)

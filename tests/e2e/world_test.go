@@ -22,6 +22,7 @@ type world struct {
 	t       *testing.T
 	dataDir string   // holds the secret of the tokens
 	nats    string   // URL for clients without credentials
+	rights  string   // the same URL with all rights; separate processes only
 	operate []string // arguments by which an operator's command finds the platform
 	fronts  []*front
 	traces  *traces // where the programs send their spans
@@ -55,12 +56,18 @@ func inEachWorld(t *testing.T, scenario func(t *testing.T, w *world)) {
 			t.Parallel()
 			w := make(t)
 			w.t = t
-			transport := &http.Transport{DialContext: w.dial}
-			t.Cleanup(transport.CloseIdleConnections)
-			w.http = &http.Client{Transport: transport}
+			w.connect(t)
 			scenario(t, w)
 		})
 	}
+}
+
+// connect makes the balancer's client.
+func (w *world) connect(t *testing.T) {
+	t.Helper()
+	transport := &http.Transport{DialContext: w.dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	w.http = &http.Client{Transport: transport}
 }
 
 // oneProcess is what `make run` starts.
@@ -77,7 +84,7 @@ func oneProcess(t *testing.T) *world {
 func separateProcesses(t *testing.T) *world {
 	t.Helper()
 	c := bustest.Cluster(t, 3)
-	w := &world{dataDir: t.TempDir(), nats: c.URL(), traces: newTraces(t)}
+	w := &world{dataDir: t.TempDir(), nats: c.URL(), rights: c.ServiceURL(), traces: newTraces(t)}
 	service, err := url.Parse(strings.Split(c.ServiceURL(), ",")[0])
 	if err != nil {
 		t.Fatal(err)
