@@ -5,7 +5,8 @@
 //	                  ├─ PublishAsync   many events, in order, with back-pressure
 //	                  ├─ Tail           every event from a position on, no gap, no duplicate
 //	                  ├─ Notify         a real-time event to whoever is there, built only then
-//	                  └─ Presence       who comes and goes
+//	                  ├─ Presence       who comes and goes
+//	                  └─ Hook           answers before something is deleted: may it?
 //	Open ──── WebSocket ── Next         the same feed for programs outside NATS; resumes by itself
 //
 // A whole program:

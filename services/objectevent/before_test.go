@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,6 +134,19 @@ func TestOE4NobodyListensIsKnownAtOnce(t *testing.T) {
 	}
 	if got := w.h.caller.circuits.state(hookID{"AA", "absent"}, 1); got != circuitClosed {
 		t.Fatalf("its circuit is %s", got)
+	}
+}
+
+// TestOE4AHandlerThatPanics has given no answer, and that is known at once.
+func TestOE4AHandlerThatPanics(t *testing.T) {
+	t.Parallel()
+	w := newHookWorld(t)
+	w.register("guard", object{"timeout": "10s"})
+	w.serve("guard", func(context.Context, client.Before) client.Verdict { panic("no such table") })
+	began := time.Now()
+	out := w.mustBefore(nil)
+	if out.GetAllowed() || out.GetHooks()[0].GetOutcome() != string(Garbage) || strings.Contains(out.GetReason(), "table") || time.Since(began) > 5*time.Second {
+		t.Fatalf("%s: %v", time.Since(began), out)
 	}
 }
 
