@@ -12,8 +12,10 @@
 //	publish    client.PublishAsync                     nats.go's PublishMsgAsync, same headers and ids
 //	latency    publish → JetStream → gateway → window  … → a socket write of a frame encoded once ("prepared")
 //	fanout     one event to every window               the same, prepared
+//	signalr    the same, to clients of the SignalR hub    the same, to windows of our own protocol
 //	relay      a relay working off a full stream       the same messages in as many raw atomic batches
 //	mailbox    peek, receive, confirm over HTTP        what empty HTTP calls and the raw steps on NATS allow together
 //	fanin      a full log into mailboxes               raw atomic batches of as many messages
+//	schedules  100,000 armed, and 1,000 due a second   bare JetStream @at messages, as many, as often
 //	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 package main

@@ -48,8 +48,9 @@ func startBelfry(ctx context.Context, p plan) (*program, error) {
 	return run, err
 }
 
-// startService runs one of Belfry's services on a NATS server, and a token for it.
-func startService(ctx context.Context, p plan, c *cluster, service string) (*program, error) {
+// startService runs one of Belfry's services on a NATS server, with settings
+// (key=value), and a token for it.
+func startService(ctx context.Context, p plan, c *cluster, service string, settings ...string) (*program, error) {
 	httpAddr, adminAddr, _, err := freeAddrs()
 	if err != nil {
 		return nil, err
@@ -58,6 +59,9 @@ func startService(ctx context.Context, p plan, c *cluster, service string) (*pro
 	_, host, _ := strings.Cut(c.url, "@")
 	run.cmd = exec.CommandContext(ctx, p.belfry, "run", "--only", service, "--nats-url", "nats://"+host, "--nats-user", "service", "--nats-password-file", c.file,
 		"--data-dir", c.dir, "--http", httpAddr, "--admin", adminAddr, "--log-level", "error")
+	for _, setting := range settings {
+		run.cmd.Args = append(run.cmd.Args, "--set", setting)
+	}
 	if err := run.start(adminAddr); err != nil {
 		return run, err
 	}
