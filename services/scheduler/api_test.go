@@ -113,7 +113,9 @@ func TestTM8Isolation(t *testing.T) {
 	}
 	for name, token := range map[string]string{"stranger": stranger, "clerk": clerk} {
 		for _, c := range [][2]string{
-			{"GET", "/v1/schedules/close"}, {"POST", "/v1/schedules/close/pause"}, {"POST", "/v1/schedules/close/run"},
+			{"GET", "/v1/schedules/close"},
+			{"POST", "/v1/schedules/close/pause"},
+			{"POST", "/v1/schedules/close/run"},
 			{"GET", "/v1/schedules/close/history"},
 		} {
 			if status, body := r.call(c[0], c[1], token, ""); status != 404 {

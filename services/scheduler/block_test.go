@@ -46,7 +46,7 @@ func TestTM3NobodyDelaysAnother(t *testing.T) {
 			r.must("POST", "/v1/schedules", r.token(), fmt.Sprintf(`{"id":"stuck%d","rule":{"every":"10s"},"action":{"notify":{"user":"stuck"}}}`, i))
 		}
 		r.must("POST", "/v1/schedules", r.token(), `{"id":"fine","rule":{"every":"10s"},"action":{"notify":{"user":"anna","data":{"title":"tea"}}}}`)
-		time.Sleep(61 * time.Second)
+		pass(61 * time.Second)
 		if n := len(h.all()); n != 6 {
 			t.Errorf("the clock struck %d times in a minute of 10 seconds", n)
 		}
@@ -89,7 +89,7 @@ func TestTM8NobodyThere(t *testing.T) {
 		}
 		r := newReplica(t, srv.Bus(), quiet, replace(func(s *Service) { s.notify = notify }))
 		r.must("POST", "/v1/schedules", r.token(), `{"id":"tea","rule":{"every":"1m"},"action":{"notify":{"user":"anna"}}}`)
-		time.Sleep(3*time.Minute + 30*time.Second)
+		pass(3*time.Minute + 30*time.Second)
 		type history struct {
 			Entries []struct {
 				Outcome, Reason string

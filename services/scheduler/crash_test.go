@@ -135,14 +135,14 @@ func crashes(t *testing.T, seed uint64) {
 				default:
 				}
 				liveAndDie(t, srv, 20+random.Int64N(300), notify, over)
-				time.Sleep(time.Duration(random.Int64N(int64(8 * time.Second))))
+				pass(time.Duration(random.Int64N(int64(8 * time.Second))))
 			}
 		})
 	}
 	// Meanwhile somebody keeps changing one of them.
 	runs := 0
 	for time.Since(began) < 9*time.Minute {
-		time.Sleep(time.Duration(random.Int64N(int64(20 * time.Second))))
+		pass(time.Duration(random.Int64N(int64(20 * time.Second))))
 		switch random.IntN(3) {
 		case 0:
 			desk.must("POST", "/v1/schedules/touch/pause", token, "")
@@ -156,12 +156,12 @@ func crashes(t *testing.T, seed uint64) {
 				`,"description":"`+event.NewID()+`","rule":{"every":"7s"},"action":{"publish":{"topic":"touch","verb":"x"}}}`)
 		}
 	}
-	time.Sleep(time.Minute - time.Duration(time.Now().Second())*time.Second)
+	pass(time.Minute - time.Duration(time.Now().Second())*time.Second)
 	ended := time.Now()
 	close(over)
 	processes.Wait()
 	survivor := newReplica(t, srv.Bus(), quiet, replace(func(s *Service) { s.notify = notify }))
-	time.Sleep(2 * time.Minute)
+	pass(2 * time.Minute)
 	survivor.stop()
 
 	exactly(t, "each", stored(t, srv.Bus(), "evt.AA.each.x"), began, ended, 10*time.Second, false)

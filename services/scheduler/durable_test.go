@@ -41,7 +41,7 @@ func TestTM8DurableEvent(t *testing.T) {
 		token := r.token()
 		r.must("POST", "/v1/schedules", token, `{"id":"close","rule":{"cron":"*/10 * * * *","zone":"Europe/Prague"},
 			"action":{"publish":{"topic":"Ledger","verb":"close","subject":"7","data":{"a": 1}}}}`)
-		time.Sleep(time.Hour + time.Minute)
+		pass(time.Hour + time.Minute)
 		events := stored(t, srv.Bus(), "evt.AA.ledger.close")
 		if len(events) != 6 {
 			t.Fatalf("%d events", len(events))
@@ -61,17 +61,17 @@ func TestTM8DurableEvent(t *testing.T) {
 		}
 		r.must("POST", "/v1/schedules/close/run", token, "")
 		r.must("POST", "/v1/schedules/close/pause", token, `{"note":"audit"}`)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 7 {
 			t.Errorf("%d events after a run by hand and a pause", n)
 		}
 		r.must("POST", "/v1/schedules/close/resume", token, "")
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 8 {
 			t.Errorf("%d events after it was resumed", n)
 		}
 		r.must("DELETE", "/v1/schedules/close", token, "")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 8 {
 			t.Errorf("%d events after it was deleted", n)
 		}

@@ -34,7 +34,7 @@ func TestTM6LateFire(t *testing.T) {
 			if _, err := srv.Bus().JS.PublishMsg(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 			armed, err := r.s.store.last(t.Context(), Schedules, a.Armed())
 			if err != nil || armed == nil {
 				t.Fatalf("nothing is armed, %v", err)
@@ -43,7 +43,7 @@ func TestTM6LateFire(t *testing.T) {
 				t.Errorf("%+v, %v", now, err)
 			}
 			r.must("DELETE", "/v1/schedules/x", r.token(), "")
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 	})
 }
@@ -59,7 +59,7 @@ func TestTM6Backup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5*time.Hour + time.Minute)
+		pass(5*time.Hour + time.Minute)
 		now, err := r.s.store.load(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestTM6Backup(t *testing.T) {
 		if err := r.s.store.commit(t.Context(), change{now.revision, backup.definition}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		got := ids(stored(t, srv.Bus(), "evt.AA.ledger.close"))
 		for id, n := range got {
 			if n != 1 {
@@ -96,7 +96,7 @@ func TestTM4ClockSetBack(t *testing.T) {
 		if err := r.s.ensureClock(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(61 * time.Minute)
+		pass(61 * time.Minute)
 		ticks := 0
 		for _, e := range h.all() {
 			if e.Type == "frm.time.timeNew" {
@@ -119,18 +119,18 @@ func TestTM8EndedIsForgotten(t *testing.T) {
 		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
 		r := newReplica(t, srv.Bus(), quiet, slowly, configure(func(c *Config) { c.KeepEnded = time.Hour }))
 		r.must("POST", "/v1/schedules", r.token(), `{"id":"x","rule":{"at":"1999-12-31T23:00:00Z"},`+event1+`}`)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 1 {
 			t.Errorf("%d events", n)
 		}
 		if got := decode[scheduleJSON](t, r.must("GET", "/v1/schedules/x", r.token(), "")).Schedule; got.State != stateEnded || got.Fired != 1 || got.Next != "" {
 			t.Errorf("%+v", got)
 		}
-		time.Sleep(time.Hour + time.Second)
+		pass(time.Hour + time.Second)
 		if status, body := r.call("GET", "/v1/schedules/x", r.token(), ""); status != 404 {
 			t.Error(status, body)
 		}
-		time.Sleep(remainsFor + time.Minute)
+		pass(remainsFor + time.Minute)
 		m, err := r.s.store.last(t.Context(), Schedules, addressOf("AA", "x").Definition())
 		if err != nil || m != nil {
 			t.Errorf("%v remains, %v", m, err)

@@ -125,6 +125,9 @@ func replace(change func(*Service)) func(*Service, *Config) {
 	return func(s *Service, _ *Config) { change(s) }
 }
 
+// pass lets the bubble's time pass.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in a bubble
+
 // slowly looks seldom whether everything is still there: an idle day costs less.
 var slowly = replace(func(s *Service) {
 	s.pace = pace{pull: 150 * time.Second, pinned: time.Hour, steps: time.Hour, count: time.Hour}

@@ -3,7 +3,7 @@ package scheduler
 import (
 	"context"
 	"reflect"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/api"
@@ -249,7 +249,7 @@ func (s *Service) List(ctx context.Context, r *schedulerv1.ListRequest) (*schedu
 	if err != nil {
 		return nil, err
 	}
-	if state := r.GetState(); !strings.Contains(" armed paused ended ", " "+state+" ") && state != "" {
+	if state := r.GetState(); !slices.Contains([]string{"", stateArmed, statePaused, stateEnded}, state) {
 		return nil, fault.Field(fault.InvalidRequest, "state", "%.32q is none of armed, paused and ended", state)
 	}
 	epoch, err := s.epoch(ctx)
@@ -275,7 +275,7 @@ func (s *Service) List(ctx context.Context, r *schedulerv1.ListRequest) (*schedu
 			break
 		}
 		// A caller who may see few of many gets short pages rather than slow ones.
-		if len(answer.Schedules) == limit || looked == maxLooked {
+		if len(answer.GetSchedules()) == limit || looked == maxLooked {
 			answer.More = true
 			break
 		}

@@ -17,7 +17,7 @@ import (
 
 // Preview implements the contract.
 func (s *Service) Preview(ctx context.Context, r *schedulerv1.PreviewRequest) (*schedulerv1.PreviewResponse, error) {
-	count, err := within("count", r.Count, 10, 1000)
+	count, err := within("count", r.Count, 10, 1000) //nolint:protogetter // absent is not 0
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s *Service) History(ctx context.Context, r *schedulerv1.HistoryRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	limit, err := within("limit", r.Limit, historyPerSchedule, historyPerSchedule)
+	limit, err := within("limit", r.Limit, historyPerSchedule, historyPerSchedule) //nolint:protogetter // absent is not 0
 	if err != nil {
 		return nil, err
 	}

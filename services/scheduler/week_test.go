@@ -49,13 +49,13 @@ func TestTM1TM4Intervals(t *testing.T) {
 		m.on()
 		var offs [][2]time.Time
 		for _, d := range stops {
-			time.Sleep(time.Duration(random.Int64N(int64(lived) / int64(len(stops)))))
+			pass(time.Duration(random.Int64N(int64(lived) / int64(len(stops)))))
 			m.off()
 			offs = append(offs, [2]time.Time{time.Now(), time.Now().Add(d)})
-			time.Sleep(d)
+			pass(d)
 			m.on()
 		}
-		time.Sleep(time.Until(end))
+		pass(time.Until(end))
 		m.off()
 		for _, h := range intervals {
 			every, err := time.ParseDuration(h.value)

@@ -141,7 +141,7 @@ func TestTM2TM5ClockTimes(t *testing.T) {
 			})},
 		}
 		var offs [][2]time.Time
-		until := func(at time.Time) { time.Sleep(time.Until(at)) }
+		until := func(at time.Time) { pass(time.Until(at)) }
 		turnOff := func(back time.Time) {
 			m.off()
 			offs = append(offs, [2]time.Time{time.Now(), back})
