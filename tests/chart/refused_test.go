@@ -116,4 +116,3 @@ func TestNotes(t *testing.T) {
 		}
 	}
 }
-
