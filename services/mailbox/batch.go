@@ -37,6 +37,9 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 		if err := living(st); err != nil {
 			return err
 		}
+		if err := s.bury(ctx, st); err != nil {
+			return err
+		}
 		answer.Reset()
 		for bytes := 0; len(answer.GetMessages()) < wanted; {
 			if err := s.mayLock(st); err != nil {

@@ -3,9 +3,9 @@ package mailbox
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,8 +30,8 @@ const (
 // first, under an address that must be empty, then the message is taken out of the
 // state: a crash between leaves it spent, and nobody receives it until it is buried
 // for good.
-func (s *Service) bury(ctx context.Context, st *state, now time.Time) error {
-	for _, seq := range st.spent(now) {
+func (s *Service) bury(ctx context.Context, st *state) error {
+	for _, seq := range st.spent(time.Now()) {
 		m, there, err := s.copies.at(ctx, seq)
 		if err != nil {
 			return err
@@ -51,21 +51,25 @@ func (s *Service) bury(ctx context.Context, st *state, now time.Time) error {
 // letter writes the dead letter of a copy; it may be written already.
 func (s *Service) letter(ctx context.Context, m message, deliveries int) error {
 	id, mailbox, _ := subject.ParseMailbox(m.Subject)
-	header := maps.Clone(m.Header)
-	if header == nil {
-		header = nats.Header{}
-	}
-	for k := range header {
-		if len(k) > 5 && k[:5] == "Nats-" {
-			delete(header, k)
-		}
-	}
+	header := ours(m.Header)
 	header[headerDeliveries] = []string{strconv.Itoa(deliveries)}
 	_, err := s.copies.put(ctx, &nats.Msg{Subject: subject.MailboxDead(id, mailbox, s.messageID(m.Seq)), Header: header, Data: m.Data}, 0)
 	if errors.Is(err, errConflict) {
 		return nil
 	}
 	return err
+}
+
+// ours are the headers of a stored message without those that JetStream obeys or
+// adds.
+func ours(stored nats.Header) nats.Header {
+	h := make(nats.Header, len(stored))
+	for k, v := range stored {
+		if !strings.HasPrefix(k, "Nats-") {
+			h[k] = v
+		}
+	}
+	return h
 }
 
 // deadLetters visits a subscriber's dead letters from a position of MAILBOX up,
@@ -201,7 +205,7 @@ func (s *Service) redrive(ctx context.Context, id string, letters []message) err
 	var copies, tombs []*nats.Msg
 	for _, m := range letters {
 		_, mailbox, _ := subject.ParseMailbox(m.Subject)
-		header := maps.Clone(m.Header)
+		header := ours(m.Header)
 		delete(header, headerDeliveries)
 		copies = append(copies, &nats.Msg{Subject: subject.MailboxCopy(id, mailbox), Header: header, Data: m.Data})
 		tombs = append(tombs, &nats.Msg{Subject: m.Subject, Header: nats.Header{

@@ -138,11 +138,23 @@ func (s *Service) peekAgain(ctx context.Context, id string) (view, error) {
 	return s.surveyed(ctx, id, st, rev, head)
 }
 
-// surveyed surveys at the subscriber's desk, where it is known what is deleted.
-// What was read of the document is left there for Receive.
-func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, head *look) (view, error) {
+// surveyed surveys at the subscriber's desk, where it is known what is deleted. It
+// changes nothing, except that messages which are spent are buried first.
+func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, head *look) (v view, err error) {
 	if !head.ok {
 		return view{opens: st.opens(time.Now())}, nil
+	}
+	if len(st.spent(time.Now())) > 0 {
+		err := s.change(ctx, id, func(_ *desk, now *state) error {
+			st = now
+			return s.bury(ctx, now)
+		})
+		if err != nil {
+			return view{}, err
+		}
+		if head, err = s.look(ctx, subject.MailboxCopy(id, every), 1); err != nil {
+			return view{}, err
+		}
 	}
 	if len(st.Undeleted) == 0 && st.standing(head.m.Seq, time.Now()) == free {
 		return view{count: head.behind + 1, free: &head.m}, nil

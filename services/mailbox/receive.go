@@ -38,6 +38,9 @@ func (s *Service) Receive(ctx context.Context, r *mailboxv1.ReceiveRequest) (*ma
 		if err := s.mayLock(st); err != nil {
 			return err
 		}
+		if err := s.bury(ctx, st); err != nil {
+			return err
+		}
 		m, err := s.pick(ctx, t, id, st, r.GetMessageId())
 		if err != nil {
 			return err

@@ -29,9 +29,6 @@ const (
 // copy is free, and the answer has the count in it.
 func (s *Service) survey(ctx context.Context, t *desk, id string, st *state, head *look) (v view, err error) {
 	filter, now := subject.MailboxCopy(id, every), time.Now()
-	if err := s.bury(ctx, st, now); err != nil {
-		return v, err
-	}
 	v.opens = st.opens(now)
 	for tries := 0; ; tries++ {
 		if head == nil {
