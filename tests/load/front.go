@@ -32,6 +32,8 @@ type front struct {
 	kind   string
 	admin  string // host:port of ours
 	tokens *auth.HS256
+
+	open func(ctx context.Context, addr, token, topic string) (*window, error) // nil = openWindow
 }
 
 // inEachKind measures each kind of server in turn, as many rounds as planned, on

@@ -90,11 +90,13 @@ var measurements = []struct {
 	{"user", measureUser},
 	{"paced", measurePaced},
 	{"idle", measureIdle},
+	{"signalr", measureSignalR},
 	{"slow", measureSlow},
 	{"storm", measureStorm},
 	{"relay", measureRelay},
 	{"mailbox", measureMailbox},
 	{"fanin", measureFanin},
+	{"operations", measureOperations},
 	{"schedules", measureSchedules},
 	{"tokens", measureTokens},
 }

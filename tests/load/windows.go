@@ -23,6 +23,7 @@ type window struct {
 	in   *bufio.Reader
 	live string // cursor of its subscription
 	ages []time.Duration
+	find func(frame []byte, now int64) []time.Duration // ages of the events in it; nil = one per line
 }
 
 // openAtOnce is how many windows are opened at the same time.
@@ -49,7 +50,11 @@ func openWindows(ctx context.Context, f *front, n int, topic func(int) string) (
 		go func() {
 			defer func() { <-slots }()
 			var err error
-			if all[i], err = openWindow(ctx, f.server.http, tokens[topic(i)], topic(i)); err != nil {
+			open := openWindow
+			if f.open != nil {
+				open = f.open
+			}
+			if all[i], err = open(ctx, f.server.http, tokens[topic(i)], topic(i)); err != nil {
 				err = fmt.Errorf("window %d: %w", i, err)
 			}
 			opened <- err
@@ -96,8 +101,12 @@ func closeWindows(all []*window) {
 }
 
 func (w *window) handshake(addr, token, topic string) error {
-	_, err := fmt.Fprintf(w.conn, "GET /v1/ws?topic=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", topic, addr, token)
+	return w.upgrade("/v1/ws?topic="+topic, addr, token)
+}
+
+func (w *window) upgrade(path, addr, token string) error {
+	_, err := fmt.Fprintf(w.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr, token)
 	if err != nil {
 		return err
 	}
@@ -178,6 +187,12 @@ func watch(all []*window, delivered *atomic.Int64) (wait func()) {
 					return
 				}
 				now := time.Now().UnixNano()
+				if w.find != nil {
+					ages := w.find(b, now)
+					w.ages = append(w.ages, ages...)
+					delivered.Add(int64(len(ages)))
+					continue
+				}
 				for line := range bytes.Lines(b) {
 					if age, ok := ageOf(line, now); ok {
 						w.ages = append(w.ages, age)
