@@ -15,11 +15,12 @@ const (
 
 // Patterns of the mailboxes. Everything under mbx. is in the stream MAILBOX.
 var (
-	Mailbox        = join(mbx, rest)
-	MailboxCopies  = join(mbx, mailboxCopy, rest)
-	MailboxTable   = join(mbx, mailboxTable, rest)     // every subscription, and the cursor as the newest message
-	MailboxCursor  = join(mbx, mailboxTable, "cursor") // how far the mailbox relay is
-	MailboxRecords = join(ctl, subscription, rest)     // who subscribed when, in EVENTS
+	Mailbox            = join(mbx, rest)
+	MailboxCopies      = join(mbx, mailboxCopy, rest)
+	MailboxDeadLetters = join(mbx, mailboxDead, rest)
+	MailboxTable       = join(mbx, mailboxTable, rest)     // every subscription, and the cursor as the newest message
+	MailboxCursor      = join(mbx, mailboxTable, "cursor") // how far the mailbox relay is
+	MailboxRecords     = join(ctl, subscription, rest)     // who subscribed when, in EVENTS
 	// MailboxWake says which subscribers have something new; never stored.
 	MailboxWake = join(wake, mbx)
 )

@@ -66,7 +66,7 @@ func (f *fanout) open(ctx context.Context, _ event.Cursor) error {
 	}
 	t := newTable()
 	var ended []*subscription
-	err = f.s.pages(ctx, subject.MailboxTable, cursor.Seq, func(m message) error {
+	err = f.copies.pages(ctx, f.s.nc, subject.MailboxTable, cursor.Seq, func(m message) error {
 		s, over, err := readSubscription(m)
 		switch {
 		case err != nil:

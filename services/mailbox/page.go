@@ -14,35 +14,35 @@ const (
 	pageBytes    = 4 << 20
 )
 
-// page is what a replica has of MAILBOX that matches filter, from a position up:
+// page is what a replica has of the stream that matches filter, from a position up:
 // not more than pageMessages, and few more than pageBytes.
-func (s *Service) page(ctx context.Context, filter string, from uint64) (page []message, err error) {
+func (s stream) page(ctx context.Context, nc *nats.Conn, filter string, from uint64) (page []message, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
 	defer cancel()
-	inbox := s.nc.NewRespInbox()
-	sub, err := s.nc.SubscribeSync(inbox)
+	inbox := nc.NewRespInbox()
+	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil, s.copies.down(err)
+		return nil, s.down(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()             // the answer may be cut short; there is nothing to do about it
 	if err := sub.SetPendingLimits(-1, -1); err != nil { // the request is bounded
-		return nil, s.copies.down(err)
+		return nil, s.down(err)
 	}
 	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q,"batch":%d,"max_bytes":%d}`, from, filter, pageMessages, pageBytes)
-	if err := s.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + s.copies.name, Reply: inbox, Data: request}); err != nil {
-		return nil, s.copies.down(err)
+	if err := nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + s.name, Reply: inbox, Data: request}); err != nil {
+		return nil, s.down(err)
 	}
 	for {
 		answer, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return nil, s.copies.down(err)
+			return nil, s.down(err)
 		}
 		switch answer.Header.Get("Status") {
 		case "":
 		case "204", "404":
 			return page, nil
 		default:
-			return nil, fault.New(fault.Unavailable, "%s answered %s", s.copies.name, answer.Header.Get("Description"))
+			return nil, fault.New(fault.Unavailable, "%s answered %s", s.name, answer.Header.Get("Description"))
 		}
 		m, err := direct(answer)
 		if err != nil {
@@ -52,11 +52,11 @@ func (s *Service) page(ctx context.Context, filter string, from uint64) (page []
 	}
 }
 
-// pages visits every message of MAILBOX that matches filter, up to a position that
+// pages visits every message of the stream that matches filter, up to a position that
 // its leader has, in the stream's order. A replica that is behind is asked again.
-func (s *Service) pages(ctx context.Context, filter string, upTo uint64, visit func(message) error) error {
+func (s stream) pages(ctx context.Context, nc *nats.Conn, filter string, upTo uint64, visit func(message) error) error {
 	for from := uint64(1); from <= upTo; {
-		page, err := s.page(ctx, filter, from)
+		page, err := s.page(ctx, nc, filter, from)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,11 @@ func (s *Service) pages(ctx context.Context, filter string, upTo uint64, visit f
 			}
 			from = m.Seq + 1
 		}
-		if len(page) == 0 && from <= upTo {
+		if len(page) == 0 {
+			// Either there is nothing more, or the replica does not have it yet.
+			if _, more, err := s.after(ctx, filter, from); err != nil || !more {
+				return err
+			}
 			if err := sleep(ctx, staleWait); err != nil {
 				return err
 			}
