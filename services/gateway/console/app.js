@@ -4,6 +4,7 @@ import { $, plural } from "./dom.js";
 import { Feed, countText } from "./feed.js";
 import { Filter } from "./filter.js";
 import { askForToken, hideGate, showIdentity } from "./identity.js";
+import { People } from "./people.js";
 import { Connection } from "./protocol.js";
 import { Send } from "./send.js";
 import { codeText, explain, missedText, showState } from "./status.js";
@@ -18,10 +19,14 @@ let spokenAt = 0;
 
 const feed = new Feed(showFeed);
 const send = new Send(() => token);
+const people = new People(() => token);
 const filter = new Filter({
   changed: (match) => feed.filter(match),
-  renamed: (subscriptions) => connection?.subscribe(subscriptions),
+  renamed: (subscriptions) => connection?.subscribe(wanted(subscriptions)),
 });
+
+// Besides the feed: who comes and goes, for those who may know.
+const wanted = (subscriptions) => (People.visible(claimsOf(token)) ? [...subscriptions, { name: "presence" }] : subscriptions);
 
 // What the connection tells.
 const listener = {
@@ -31,6 +36,7 @@ const listener = {
     showState(state);
     if (state.name === "live") {
       hideGate();
+      people.changed();
       if (was === "resuming" && lost) feed.note(missedText(state.missed), "good");
       lost = false;
     }
@@ -41,6 +47,10 @@ const listener = {
     if (state.name === "refused") refused(state);
   },
   event(entry) {
+    if (entry.event.type?.startsWith("presence.")) {
+      people.changed();
+      return;
+    }
     newest = entry.cursor || newest;
     filter.learn(entry.event);
     send.learn(entry.event);
@@ -83,6 +93,7 @@ function connect(next) {
   user = claims?.user ?? "";
   showIdentity(claims);
   send.tenants(claims?.tenants ?? []);
+  people.of(claims);
   showTries(token, claims?.tenants[0] ?? "");
   feed.refresh();
   if (token === "") {
@@ -95,7 +106,7 @@ function connect(next) {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   connection = new Connection({
     url: `${scheme}://${location.host}/v1/ws?access_token=${encodeURIComponent(token)}`,
-    subscriptions: filter.subscriptions(),
+    subscriptions: wanted(filter.subscriptions()),
     cursor: newest || feed.floor,
     listener,
   });

@@ -120,7 +120,7 @@ export class Connection {
       // missed: that is how we know that we have caught up.
       this.#ask("subscribe", this.#subscriptions[0]);
     } else if (frame.subscribed) {
-      this.#live(frame.subscribed.cursor);
+      this.#live(frame.subscribed.cursor ?? ""); // none: what is never stored has no position
     } else if (frame.error) {
       this.#failed(frame.error, kind);
     }
@@ -128,7 +128,7 @@ export class Connection {
 
   #live(cursor) {
     this.#attempt = 0;
-    if (this.#cursor === "") {
+    if (this.#cursor === "" && cursor !== "") {
       this.#cursor = cursor;
       this.#listener.position(cursor);
     }

@@ -241,4 +241,29 @@ suite("page", { timeout: 120_000 }, () => {
     assert.equal(await view.page.locator("#events img").count(), 0);
     assert.equal(await view.page.title(), "Belfry");
   });
+
+  test("shows who is online, and notifies one of them", async (t) => {
+    const view = await open(t);
+    const { page } = view;
+    await view.state("Live");
+    const anna = page.locator("#people-list button", { hasText: "anna" });
+    await anna.waitFor();
+    assert.equal(await anna.getAttribute("aria-pressed"), "true");
+
+    // Somebody else comes; what the other page shows is his own.
+    const token = await belfry.makeToken("--user", "jan <b>", "--tenant", "AA");
+    const other = await open(t, `${belfry.url}/#token=${token}`);
+    await other.state("Live");
+    const jan = page.locator("#people-list button", { hasText: "jan <b>" });
+    await jan.click();
+    await page.fill("#notify-text", "Can we give 5 % more?");
+    await page.click("#notify-button");
+    await page.locator("#notify-result", { hasText: "jan <b> has it on 1 window." }).waitFor();
+    const [event] = await other.events(1);
+    assert.deepEqual([event.type, event.cursor], ["NOT", ""]);
+
+    await other.page.close();
+    await jan.waitFor({ state: "detached" }); // after the grace
+    assert.equal(await page.locator("#events > .event").count(), 0, "presence is not in the feed");
+  });
 });
