@@ -19,6 +19,8 @@
 //	GW6  POST /v1/events stores, GET /v1/events reads the log
 //	GW7  who stops says goodbye first, spread over time, and loses nothing for those
 //	     who resume
+//	SR1  to SR4: clients of ASP.NET Core SignalR, as they are, with subscriptions by
+//	     resource and action (signalr*.go, and the folder signalr)
 //
 // The way of one event, each step a file:
 //
