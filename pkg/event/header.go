@@ -2,6 +2,7 @@ package event
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +14,10 @@ const (
 	versionHeader     = headerPrefix + specVersionName
 	contentTypeHeader = "Content-Type"
 )
+
+// missedName is the extension that says how many occurrences of a schedule did not
+// happen before this one.
+const missedName = "missed"
 
 // seen is what one pass over the headers found beside the attributes.
 type seen struct {
@@ -60,6 +65,11 @@ func (e *Event) setNATS(known *attribute, attr, value string) error {
 		return invalid(specVersionName, `must be "1.0"`)
 	case !extensionName(attr):
 		return nil
+	}
+	// Headers carry no types. Of the one extension of ours that is a number readers
+	// know it.
+	if n, err := strconv.ParseInt(value, 10, 32); attr == missedName && err == nil {
+		return e.setExtension(attr, int32(n))
 	}
 	return e.setExtension(attr, value)
 }

@@ -50,7 +50,7 @@ const (
 
 // Extensions of every event that a schedule makes.
 const (
-	extNominal  = "nominaltime" // when it was meant to happen, RFC 3339 with the zone's offset
+	extNominal  = "nominaltime" // when it was meant to happen, RFC 3339 in UTC
 	extActual   = "actualtime"  // when it did
 	extMissed   = "missed"      // occurrences before it that did not happen
 	extZone     = "zone"        // IANA name
@@ -168,19 +168,21 @@ func payload(n *notify, f fire) []byte {
 
 // timeEvent is the clock's event. It has no data: the texts give time events none.
 func (s strike) timeEvent(f fire, zone *time.Location) *nats.Msg {
+	name := event.ClockPrefix + s.Name
 	e := event.Event{
-		ID: f.ID, Source: "/clock", Type: event.ClockPrefix + s.Name, Time: f.Actual.UTC(), Extensions: extensions(f, zone),
+		ID: name + "@" + f.Nominal.UTC().Format(time.RFC3339Nano), Source: "/scheduler", Type: name,
+		Time: f.Actual.UTC(), Extensions: extensions(f, zone),
 	}
 	if s.Tenant != subject.Platform {
-		e.Tenant = s.Tenant
+		e.Tenant, e.Source = s.Tenant, "/scheduler/"+url.PathEscape(s.Tenant)
 	}
 	return &nats.Msg{Subject: subject.Clock(s.Tenant, s.Name), Header: e.Header()} // all of it ours: nothing to refuse
 }
 
 func extensions(f fire, zone *time.Location) map[string]any {
 	return map[string]any{
-		extNominal: f.Nominal.In(zone).Format(time.RFC3339Nano),
-		extActual:  f.Actual.In(zone).Format(time.RFC3339Nano),
+		extNominal: f.Nominal.UTC().Format(time.RFC3339Nano),
+		extActual:  f.Actual.UTC().Format(time.RFC3339Nano),
 		extMissed:  int32(min(f.Missed, 1<<31-1)),
 		extZone:    zone.String(),
 	}

@@ -204,11 +204,9 @@ func exactly(t *testing.T, id string, events []event.Event, began, ended time.Ti
 	t.Helper()
 	next := began.Truncate(every).Add(every)
 	for _, e := range events {
-		missed := 0
-		if mayMiss {
-			missed, _ = strconv.Atoi(e.Extensions[extMissed].(string))
+		if missed, _ := e.Extensions[extMissed].(int32); mayMiss {
+			next = next.Add(time.Duration(missed) * every)
 		}
-		next = next.Add(time.Duration(missed) * every)
 		if want := id + "@" + next.UTC().Format(time.RFC3339Nano); e.ID != want {
 			t.Fatalf("%s is %s", want, e.ID)
 		}

@@ -17,7 +17,7 @@ func TestTM1TM2ClockStrikes(t *testing.T) {
 		got := map[string]int{}
 		for _, e := range h.all() {
 			got[e.Type+" "+e.Tenant]++
-			if late := e.at.Sub(e.Time); late.Abs() > time.Second || e.Source != "/clock" || len(e.Data) > 0 || e.Malformed != "" {
+			if late := e.at.Sub(e.Time); late.Abs() > time.Second || e.Source != "/scheduler" || len(e.Data) > 0 || e.Malformed != "" {
 				t.Errorf("%+v", e)
 			}
 		}

@@ -87,7 +87,7 @@ func keepsPace(heard []told, every time.Duration, began time.Time, offs [][2]tim
 		if lag := e.at.Sub(raised); lag < 0 || lag > soon {
 			return fmt.Errorf("event %d came %s after %s", i, lag, raised)
 		}
-		if missed := e.Extensions["missed"]; missed != fmt.Sprint(passed) {
+		if missed := e.Extensions[extMissed]; missed != int32(passed) {
 			return fmt.Errorf("event %d at %s says %v missed, not %d", i, e.at, missed, passed)
 		}
 		actual, err := time.Parse(time.RFC3339Nano, e.Extensions[extActual].(string))

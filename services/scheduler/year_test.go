@@ -210,7 +210,7 @@ func followsTheText(list []time.Time, heard []told, offs [][2]time.Time, began, 
 		}
 		late := raised.Sub(at)
 		overtaken := i+1 < len(list) && !list[i+1].After(raised)
-		ok := next < len(heard) && heard[next].Extensions[extNominal] == at.In(heardZone(heard[next])).Format(time.RFC3339)
+		ok := next < len(heard) && heard[next].Extensions[extNominal] == at.UTC().Format(time.RFC3339)
 		switch {
 		case ok:
 			e := heard[next]
@@ -229,13 +229,4 @@ func followsTheText(list []time.Time, heard []told, offs [][2]time.Time, began, 
 		return fmt.Errorf("%s was raised, and should not have been", heard[next].ID)
 	}
 	return nil
-}
-
-func heardZone(e told) *time.Location {
-	name, _ := e.Extensions[extZone].(string)
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return time.UTC
-	}
-	return zone
 }
