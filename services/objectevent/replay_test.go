@@ -1,0 +1,156 @@
+package objectevent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// queued is an operation of the queue that no relay has seen.
+func (w *opWorld) queued(seq uint64, op, id string) relay.Message {
+	return relay.Message{
+		Subject: "op.3.AA.users." + op + ".42", Header: nats.Header{"ce-specversion": {"1.0"}, "ce-id": {id}},
+		Data: []byte(`{"status":"x"}`), At: event.Cursor{Epoch: "abcdefgh", Seq: seq},
+	}
+}
+
+// decides asks a worker about an operation: the verbs that follow, or the code.
+func (w *opWorld) decides(k *worker, m relay.Message) string {
+	w.t.Helper()
+	e, err := k.Map(w.t.Context(), m)
+	if err != nil {
+		return string(fault.CodeOf(err))
+	}
+	var verbs []string
+	for _, m := range e.Msgs {
+		d := event.Decode(m.Subject, m.Header, m.Data, event.Stored{})
+		verb := d.Verb
+		if d.Frm != nil && !*d.Frm {
+			verb += " silently"
+		}
+		verbs = append(verbs, verb)
+	}
+	return strings.Join(verbs, ", ")
+}
+
+// TestOE2WhoTakesOverDecidesTheSame: a worker dies after it has moved an object and
+// before the events are stored. Whoever is asked about the same operations again
+// decides as it did, and leaves the trash as it is.
+func TestOE2WhoTakesOverDecidesTheSame(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.stop()
+	first, second := w.s.newWorker(3), w.s.newWorker(3)
+	commit := func(k *worker, m relay.Message) {
+		if err := k.AfterCommit(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	trashed, status, restored := w.queued(1, "trash", "1"), w.queued(2, "status", "2"), w.queued(3, "restore", "3")
+	if got := w.decides(first, trashed); got != "deleting, deleted" {
+		t.Fatalf("trash: %s", got)
+	}
+	record := w.record()
+	if got := w.decides(second, trashed); got != "deleting, deleted" {
+		t.Errorf("trash, by the next worker: %s", got)
+	}
+	if again := w.record(); again != record {
+		t.Errorf("the record was written again: %+v, before %+v", again, record)
+	}
+
+	// The first worker had gone on, two operations ahead of what is stored.
+	commit(first, trashed)
+	if got := w.decides(first, status); got != "status silently" {
+		t.Errorf("status: %s", got)
+	}
+	if got := w.decides(first, restored); got != "created silently" {
+		t.Errorf("restore: %s", got)
+	}
+	third := w.s.newWorker(3)
+	if got := w.decides(third, status); got != "status silently" {
+		t.Errorf("status, by the next worker: %s", got)
+	}
+	if got := w.decides(third, restored); got != "created silently" {
+		t.Errorf("restore, by the next worker: %s", got)
+	}
+	commit(third, status)
+	commit(third, restored)
+	if got := w.decides(third, w.queued(4, "status", "4")); got != "status" {
+		t.Errorf("status after the restore: %s", got)
+	}
+}
+
+// TestOE2OneMoveOfAnObjectPerBatch: what would move an object a second time ends the
+// batch, and so does a twin; another object does not.
+func TestOE2OneMoveOfAnObjectPerBatch(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.stop()
+	k := w.s.newWorker(3)
+	trashed := w.queued(1, "trash", "1")
+	other := w.queued(2, "trash", "2")
+	other.Subject += "0"
+	twin, purge := w.queued(3, "trash", "1"), w.queued(4, "purge", "4")
+	got := map[string]string{
+		"trash": w.decides(k, trashed), "of another object": w.decides(k, other), "its twin": w.decides(k, twin), "purge": w.decides(k, purge),
+	}
+	want := map[string]string{"trash": "deleting, deleted", "of another object": "deleting, deleted", "its twin": "unavailable", "purge": "unavailable"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("in one batch (-want +got):\n%s", d)
+	}
+	if err := k.AfterCommit(t.Context(), trashed); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.decides(k, purge); got != "purged" {
+		t.Errorf("purge, after the batch: %s", got)
+	}
+}
+
+// record is the only one of the trash.
+func (w *opWorld) record() trashRecord {
+	w.t.Helper()
+	subj, err := subject.Trash("AA", "users", "42")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := w.s.trash.read(w.t.Context(), subj)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// FuzzReadOperation: whatever a stranger sends is an operation, or refused with a
+// code that says what is wrong; and what is an operation makes events that are valid.
+func FuzzReadOperation(f *testing.F) {
+	f.Add("op.AA.invoices.insert.1", `{"a":1}`, "1", "", "")
+	f.Add("op.3.AA.users.status.1", `{"new":{"status":1}}`, "1", event.ChangeSchema, "user")
+	f.Add("op.AA.x.trash.=41", `{"old":{},"resource":{"version":3}}`, "", event.ChangeSchema, "robot")
+	f.Add("op._.x.y.z", "\xff", "\x00", "urn:x", "backend")
+	f.Fuzz(func(t *testing.T, subj, data, id, schema, origin string) {
+		h := nats.Header{"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-dataschema": {schema}, "ce-origin": {origin}}
+		at := event.Cursor{Epoch: "abcdefgh", Seq: 7}
+		o, err := readOperation(subj, h, []byte(data), event.Stored{Cursor: at})
+		if err != nil {
+			if !refusal(err) {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		r, ok := o.under(inUse).find()
+		if !ok || o.lacks(r.needs) != nil {
+			return
+		}
+		if _, err := o.effects(t.Context(), r, at, 1<<20); err != nil && !refusal(err) {
+			t.Fatalf("%s of %q: %v", o.name, o.Subject, err)
+		}
+	})
+}
