@@ -34,11 +34,17 @@ func ask(ctx context.Context, nc *nats.Conn, m *nats.Msg, expect int, enough fun
 	if err := nc.PublishMsg(m); err != nil {
 		return Reach{}, noAnswer(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
+	first, stopFirst := context.WithTimeout(ctx, answerWithin)
+	defer stopFirst()
+	more, stopMore := context.WithTimeout(ctx, gatherFor)
+	defer stopMore()
 	g := gathering{expect: expect}
-	for sent := time.Now(); ; {
-		m, err := sub.NextMsgWithContext(ctx)
+	for {
+		wait := first
+		if g.reach.Gateways > 0 {
+			wait = more
+		}
+		m, err := sub.NextMsgWithContext(wait)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
 			return Reach{Complete: true}, nil
@@ -53,10 +59,6 @@ func ask(ctx context.Context, nc *nats.Conn, m *nats.Msg, expect int, enough fun
 		}
 		if g.add(a); g.reach.Complete || enough(g.reach) {
 			return g.reach, nil
-		}
-		if g.reach.Gateways == 1 {
-			ctx, cancel = context.WithDeadline(ctx, sent.Add(gatherFor))
-			defer cancel()
 		}
 	}
 }
