@@ -83,6 +83,20 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	second.expect(`block \d+ is over: bin/belfry object trash users 42`)
 	guard.interrupt()
 
+	// Let something happen at a time.
+	second.run(m.block("preview"))
+	second.showed(`(?m)^Sun 2026-10-25 02:30:00 \+02:00   2026-10-25 00:30:00   clocks go back, 03:00 → 02:00; fires the first time$`)
+	second.run(m.block("schedule"))
+	second.showed(`(?m)^reminder fires next `)
+	second.showed(`(?m)^reminder +every 2s +publish invoices\.reminded `)
+	if _, e := second.shown("invoices.reminded"); !strings.HasPrefix(e.ID, "reminder@") || e.Type != "invoices.reminded" {
+		t.Errorf("the window shows %+v", e)
+	}
+	second.run("until bin/belfry schedule history reminder | grep ' fired '; do :; done") // written after the event
+	second.run(m.block("forget"))
+	second.showed(`(?m)^\d{4}-\d\d-\d\d .* fired +\S+ +reminder@`)
+	second.showed(`(?m)^reminder is gone$`)
+
 	// From Go.
 	said = strings.TrimSpace(m.program("client"))
 	if at, e := second.shown("2026-0044"); said != e.ID+" "+at || e.Subject != "4711" || e.Source != "/billing" {
