@@ -134,7 +134,7 @@ func (h *hooks) read(ctx context.Context, r *objecteventv1.BeforeDeleteRequest) 
 	now := time.Now().UTC()
 	return Deletion{
 		Tenant: tenant, Topic: r.GetTopic(), Object: r.GetObject(), Mode: mode, Within: r.GetWithin(),
-		Verdict: Asking, Asked: now, Until: now.Add(h.config.Budget + storingWithin), Expires: now.Add(h.config.DeletionTTL),
+		Verdict: Asking, Asked: now, Until: now.Add(h.window()), Expires: now.Add(h.config.DeletionTTL),
 	}, q, nil
 }
 

@@ -11,20 +11,38 @@ import (
 )
 
 // decide answers a question: from what is noted, or by asking.
-func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, e *event.Event) (Deletion, error) {
+func (h *hooks) decide(life context.Context, id string, d Deletion, q *question, e *event.Event) (Deletion, error) {
+	// Long enough to see whoever is at it finish, or count as dead.
+	ctx, cancel := context.WithTimeout(life, 2*h.window())
+	defer cancel()
+	for {
+		found, revision, release, err := h.begin(ctx, id, d, q.repeatable)
+		if err != nil || release == nil {
+			return found, err
+		}
+		d.Until = time.Now().UTC().Add(h.window())
+		decided, err := h.answer(life, id, d, q, e, found, revision)
+		release()
+		if fault.CodeOf(err) != fault.Conflict {
+			return decided, err
+		} // noted elsewhere between our look and our claim: look again
+	}
+}
+
+// window is how long a question may be under way, before who asked it counts as dead.
+func (h *hooks) window() time.Duration { return h.config.Budget + storingWithin }
+
+// answer notes the question over that of revision, has it settled, and notes the
+// verdict. Code conflict: there is another revision.
+func (h *hooks) answer(ctx context.Context, id string, d Deletion, q *question, e *event.Event, earlier Deletion, revision uint64) (Deletion, error) {
 	ctx, cancel := context.WithDeadline(ctx, d.Until)
 	defer cancel()
-	found, revision, release, err := h.begin(ctx, id, d, q.repeatable)
-	if err != nil || release == nil {
-		return found, err
-	}
-	defer release()
-	from, epoch, err := h.since(ctx, &d, found)
+	from, epoch, err := h.since(ctx, &d, earlier)
 	if err != nil {
 		return Deletion{}, err
 	}
 	if revision, err = h.deletions.put(ctx, id, d, revision); err != nil {
-		return Deletion{}, again(err)
+		return Deletion{}, err
 	}
 	if err := h.settle(ctx, &d, q, e, from, epoch); err != nil {
 		// Who asks again need not wait until this one counts as dead.
@@ -35,7 +53,7 @@ func (h *hooks) decide(ctx context.Context, id string, d Deletion, q *question, 
 	// The verdict is answered only when it is noted: an operation that names it
 	// finds it from then on.
 	if _, err := h.deletions.put(ctx, id, d, revision); err != nil {
-		return Deletion{}, again(err)
+		return Deletion{}, fault.Wrap(fault.Unavailable, err, "the verdict could not be noted; ask again with the same requestId")
 	}
 	return d, nil
 }
@@ -96,11 +114,6 @@ func (h *hooks) begin(ctx context.Context, id string, d Deletion, repeatable boo
 	}
 }
 
-// again is an error of a question that the same request id asks anew.
-func again(err error) error {
-	return fault.Wrap(fault.Unavailable, err, "the question could not be noted; ask again with the same requestId")
-}
-
 // lookEvery is how often a question that is being decided elsewhere is looked at.
 const lookEvery = 20 * time.Millisecond
 
@@ -133,7 +146,7 @@ func (h *hooks) claim(ctx context.Context, id string, d Deletion) (release func(
 		return nil, err
 	}
 	key := claimPrefix + thing(d.Tenant, d.Topic, d.Object)
-	revision, err := kv.Create(ctx, key, []byte(id), jetstream.KeyTTL(time.Until(d.Until).Truncate(time.Second)+time.Second))
+	revision, err := kv.Create(ctx, key, []byte(id), jetstream.KeyTTL(h.window().Truncate(time.Second)+time.Second))
 	if err := notWritten(err); err != nil {
 		if fault.CodeOf(err) == fault.Conflict {
 			if holder, err := kv.Get(ctx, key); err != nil || string(holder.Value()) == id {
