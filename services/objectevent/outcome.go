@@ -22,10 +22,11 @@ import (
 // outcomes waits until the operations at these sequences of the queue are decided,
 // and answers how. A single one that was refused is the error of the call.
 func (s *Service) outcomes(ctx context.Context, ops []operation, at []uint64, queueOnly bool) (*objecteventv1.ReportResponse, error) {
-	answer := &objecteventv1.ReportResponse{}
+	list := make([]*objecteventv1.Outcome, len(ops))
 	for i := range ops {
-		answer.Operations = append(answer.Operations, &objecteventv1.Outcome{Id: ops[i].ID, State: string(outcomeQueued)})
+		list[i] = &objecteventv1.Outcome{Id: ops[i].ID, State: string(outcomeQueued)}
 	}
+	answer := &objecteventv1.ReportResponse{Operations: list}
 	if queueOnly || s.config.ReportWait == 0 || !s.await(ctx, ops, at) {
 		return answer, nil
 	}
@@ -33,12 +34,12 @@ func (s *Service) outcomes(ctx context.Context, ops []operation, at []uint64, qu
 	if err != nil {
 		return answer, nil //nolint:nilerr // they are queued, and that is what the answer says
 	}
-	for i := range ops {
-		if s.outcome(ctx, answer.Operations[i], &ops[i], event.Cursor{Epoch: epochs.operations, Seq: at[i]}, epochs.events) != nil {
+	for i, out := range list {
+		if s.outcome(ctx, out, &ops[i], event.Cursor{Epoch: epochs.operations, Seq: at[i]}, epochs.events) != nil {
 			continue // the same
 		}
-		if o := answer.Operations[i]; len(ops) == 1 && o.State == string(outcomeRefused) {
-			return nil, fault.New(fault.Code(o.Code), "%s", o.Message)
+		if len(ops) == 1 && out.GetState() == string(outcomeRefused) {
+			return nil, fault.New(fault.Code(out.GetCode()), "%s", out.GetMessage())
 		}
 	}
 	return answer, nil

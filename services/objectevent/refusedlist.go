@@ -67,22 +67,24 @@ func (s *Service) ListRefused(ctx context.Context, r *objecteventv1.ListRefusedR
 		}
 		at = given
 	}
-	answer := &objecteventv1.ListRefusedResponse{}
+	var list []*objecteventv1.RefusedOperation
+	more := false
 	for looked := 0; ; looked++ {
 		m, err := stream.GetMsg(ctx, at.Seq+1, jetstream.WithGetMsgSubject(subject.DeadLetters))
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 		case err != nil:
 			return nil, storeDown(err)
-		case looked == maxLetters || len(answer.Operations) == limit:
-			answer.More = true
+		case looked == maxLetters || len(list) == limit:
+			more = true
 		default:
 			at.Seq = m.Sequence
-			if o := refusedOf(m.Header, tenant); o != nil && sees(p, tenant, o.Topic, r.GetTopic()) {
-				answer.Operations = append(answer.Operations, o)
+			if o := refusedOf(m.Header, tenant); o != nil && sees(p, tenant, o.GetTopic(), r.GetTopic()) {
+				list = append(list, o)
 			}
 			continue
 		}
+		answer := &objecteventv1.ListRefusedResponse{Operations: list, More: more}
 		if at.Seq > 0 {
 			answer.Cursor = at.String()
 		}
