@@ -57,12 +57,25 @@ func blocks(t *testing.T, file string) (all []block) {
 var runnable = []string{"sh", "bash", "shell", "console", "go", "js", "javascript", "mjs", "ts", "typescript", "python", "py"}
 
 // documents are those whose blocks the tests of this package run.
-var documents = []string{readme, wireBook}
+var documents = []string{readme, wireBook, mailboxReadme}
 
 // notRun are the blocks that are not run, and why.
 var notRun = []struct{ file, text, why string }{
 	{readme, "make test\n", "it would run itself"},
+	{readme, signalRSnippet, "tests/clients/test/readme.test.mjs runs it, where npm is"},
 }
+
+// signalRSnippet is what tests/clients takes from the README.
+const signalRSnippet = `import * as signalR from "@microsoft/signalr";
+
+const connection = new signalR.HubConnectionBuilder()
+  .withUrl("http://127.0.0.1:8080/signalr/v1/mainHub", { accessTokenFactory: () => process.env.TOKEN })
+  .withAutomaticReconnect()
+  .build();
+connection.on("OnEvent", (message) => console.log(message.e, message.p));
+await connection.start();
+await connection.invoke("Subscribe", { e: "portos.resources.changed", r: [{ n: "invoices", a: ["created"] }] });
+`
 
 // TestEveryBlockIsRun: nothing in the documentation can be copied and run that
 // no test runs.
