@@ -73,7 +73,7 @@ type connection struct {
 // deliver takes one live item, from the hub, and has it written. It never blocks.
 func (c *connection) deliver(it *item) {
 	if c.enqueue(it) {
-		go c.flush(true)
+		go c.flush()
 	}
 }
 
@@ -136,7 +136,7 @@ func (c *connection) claim() bool {
 // wake sees that somebody writes. Under mu.
 func (c *connection) wake() {
 	if c.claim() {
-		go c.flush(true)
+		go c.flush()
 	}
 }
 

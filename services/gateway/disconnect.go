@@ -96,7 +96,7 @@ func (s *Service) disconnect(ctx context.Context, f farewell) (*gatewayv1.Discon
 				all.Gateways++
 				all.Connections += int32(a.Connections)
 			}
-		case all.Gateways > 0 && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)):
+		case all.GetGateways() > 0 && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)):
 			return all, nil
 		default:
 			return nil, fault.Wrap(fault.Unavailable, err, "the gateways do not answer; some may have closed the user's connections")

@@ -22,30 +22,44 @@ type offering interface {
 	offer(items []*item) (finish func() error, err error)
 }
 
-// flush writes until nothing waits. It is the connection's only writer. With wait
-// it waits for the client; without, a goroutine of its own goes on as soon as it
-// would have to, so that one goroutine can serve many connections.
-func (c *connection) flush(wait bool) {
-	if _, offers := c.out.(offering); !wait && !offers {
-		go c.flush(true)
-		return
-	}
+// flush writes until nothing waits, and waits for the client. Whoever claimed the
+// connection is its only writer.
+func (c *connection) flush() {
 	var batch []*item
 	for {
 		var behind bool
-		if batch, behind = c.take(batch, wait); batch == nil {
+		if batch, behind = c.take(batch); batch == nil {
 			return
 		}
-		if !c.writeAll(batch, behind, wait) {
-			return
-		}
+		c.writeAll(batch, behind, true)
 		clear(batch)
 	}
 }
 
+// round writes what waits now and does not wait for the client, so that one
+// goroutine can serve many connections in turn. more says that there is more to
+// write; where the client does not read, a goroutine of its own goes on instead.
+func (c *connection) round() (more bool) {
+	if _, offers := c.out.(offering); !offers {
+		go c.flush()
+		return false
+	}
+	batch, behind := c.take(nil)
+	if batch == nil || !c.writeAll(batch, behind, false) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) > 0 || c.closing != "" || c.dead {
+		return true
+	}
+	c.writing = false
+	return false
+}
+
 // take takes what waits, and leaves the empty used for what comes next. nil: there
 // is nothing, and nobody writes any more.
-func (c *connection) take(used []*item, wait bool) (batch []*item, behind bool) {
+func (c *connection) take(used []*item) (batch []*item, behind bool) {
 	c.mu.Lock()
 	batch, c.queue, c.droppable = c.queue, used[:0], 0
 	if len(batch) > 0 && !c.dead {
@@ -56,12 +70,8 @@ func (c *connection) take(used []*item, wait bool) (batch []*item, behind bool) 
 	c.queue = nil // an idle connection keeps no memory for its queue
 	closing := c.closing
 	c.mu.Unlock()
-	switch {
-	case closing == "":
-	case wait:
-		c.out.goodbye(closing)
-	default:
-		go c.out.goodbye(closing)
+	if closing != "" {
+		go c.out.goodbye(closing) // which may have to wait for the client
 	}
 	return nil, false
 }
@@ -82,7 +92,7 @@ func (c *connection) writeAll(rest []*item, behind, wait bool) bool {
 				if c.written(size, err); err == nil {
 					c.writeAll(rest[n:], behind, true)
 				}
-				c.flush(true)
+				c.flush()
 			}()
 			return false
 		}

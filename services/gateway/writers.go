@@ -43,16 +43,25 @@ func newWriters() *writers {
 	return &writers{work: make(chan []*connection, n), count: n}
 }
 
-// run is one writer.
+// run is one writer. Every connection has its turn: one that always has more to
+// write, because its client reads as fast as events come, delays nobody.
 func (w *writers) run(ctx context.Context) {
+	var turn []*connection
 	for {
+		if len(turn) == 0 {
+			select {
+			case turn = <-w.work:
+			case <-ctx.Done():
+				return
+			}
+		}
+		turn = slices.DeleteFunc(turn, func(c *connection) bool { return !c.round() })
 		select {
 		case part := <-w.work:
-			for _, c := range part {
-				c.flush(false)
-			}
+			turn = append(turn, part...)
 		case <-ctx.Done():
 			return
+		default:
 		}
 	}
 }
@@ -82,15 +91,20 @@ func (o *outgoing) flush() {
 		select {
 		case o.writers.work <- part:
 		default:
-			for _, c := range part {
-				c.flush(false)
-			}
+			write(part)
 		}
 		rest = rest[n:]
 	}
-	for _, c := range rest {
-		c.flush(false)
-	}
+	write(rest)
 	clear(o.ready)
 	o.ready = o.ready[:0]
+}
+
+// write writes to each once; who gets more meanwhile gets a goroutine of its own.
+func write(part []*connection) {
+	for _, c := range part {
+		if c.round() {
+			go c.flush()
+		}
+	}
 }
