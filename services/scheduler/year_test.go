@@ -22,7 +22,7 @@ import (
 
 // wholeYear makes the tests of the clock live through a year of clock times and a week
 // of intervals, which takes minutes; without, through the weeks around both changes
-// of the clocks, and two days.
+// of the clocks, and a day.
 var wholeYear = flag.Bool("year", false, "live through a whole year of clock times and a week of intervals")
 
 // machine is one computer with everything on it: a NATS server and a scheduler. It
@@ -102,7 +102,7 @@ func TestTM2TM5ClockTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lived := [][2]string{{"03-23", "03-30"}, {"10-26", "11-02"}}
+	lived := [][2]string{{"03-24", "03-29"}, {"10-27", "11-01"}}
 	if *wholeYear {
 		lived = [][2]string{{"01-01", "12-31"}}
 	}
