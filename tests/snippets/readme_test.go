@@ -64,6 +64,12 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 		t.Errorf("the event after %s was shown %d times, want twice", cursor, n)
 	}
 
+	// Tell somebody who is there.
+	second.run(m.block("notify"))
+	second.showed(`(?m)^anna +online since .* 1 connections +at 1 gateways$`)
+	second.showed(`(?m)^reached  1 connections at 1 gateways$`)
+	second.expect(`(?m)^data: .*"type":"NOT".*"recipient":"anna".*Can we give 5 % more\?`)
+
 	// Report what was done, twice.
 	report := m.block("report")
 	second.run(report)
