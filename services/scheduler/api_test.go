@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,23 @@ func TestTM8Preview(t *testing.T) {
 		!strings.Contains(got, `"nominal":"2026-03-30T00:30:00Z","local":"2026-03-30T02:30:00+02:00","clockChange":false,"inGap":false`) ||
 		!strings.Contains(got, `"zoneData":"20`) {
 		t.Error(got)
+	}
+}
+
+// TestWireBook sends the example of the wire book.
+func TestWireBook(t *testing.T) {
+	t.Parallel()
+	book, err := os.ReadFile("../../proto/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(book), "```json schedule=create\n")
+	if example, _, ok = strings.Cut(example, "```"); !ok {
+		t.Fatal("the wire book has no example of a schedule")
+	}
+	srv := bustest.Start(t, bustest.Spec(streams))
+	r := makeReplica(t, srv.Bus())
+	if got := decode[scheduleJSON](t, r.must("POST", "/v1/schedules", r.token(), example)).Schedule; got.State != stateArmed {
+		t.Errorf("%+v", got)
 	}
 }
