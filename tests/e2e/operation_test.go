@@ -56,6 +56,15 @@ func TestOE1OneInsertIsOneStoredEvent(t *testing.T) {
 			t.Errorf("as portos.resources.changed: %+v %s, %v", changed, changed.Event.Data, err)
 		}
 
+		// take, decide — services/objectevent says what became of it, over NATS too.
+		ask := nats.NewMsg("svc.objectevent.GetOperation")
+		ask.Header.Set("Authorization", "Bearer "+w.token())
+		ask.Data = []byte(`{"id":"erp-1"}`)
+		answer, err := nc.RequestMsgWithContext(soon(t), ask)
+		if err != nil || !strings.Contains(string(answer.Data), `"events":[{"verb":"created","cursor":"`+stored.Cursor.String()+`"}]`) {
+			t.Errorf("what became of it: %v, %v", answer, err)
+		}
+
 		// What follows shows that the second report has been decided, and left nothing.
 		reply, err := nc.RequestWithContext(soon(t), "op.AA.invoices.delete.4711", nil)
 		if err != nil || len(reply.Data) == 0 {
