@@ -2,8 +2,9 @@
 // events an insert, an update, a move to the trash or a purge raises, in which
 // order, and who may say no before it happens.
 //
-//	operation ─▶ OPERATIONS ─▶ consume.go ─▶ table.go ─▶ raise.go ─▶ pkg/relay ─▶ EVENTS
-//	                              trash.go ◀──▶ TRASH
+//	operation ─▶ OPERATIONS ─▶ consume.go ─▶ decide.go ─▶ raise.go ─▶ pkg/relay ─▶ EVENTS
+//	                                          table.go
+//	                                          trash.go ◀──▶ TRASH
 //	question ─▶ before.go ─▶ deleting ─▶ EVENTS, hooks ─▶ verdict
 //
 // Begin with table.go: it is the seed, row by row.

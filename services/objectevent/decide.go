@@ -1,0 +1,141 @@
+package objectevent
+
+import (
+	"context"
+
+	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// decide finds the row that counts and what follows from it.
+func (w *worker) decide(ctx context.Context, m relay.Message, o *operation, h *hand) (relay.Effects, error) {
+	where, err := subject.Trash(o.Tenant, o.Topic, o.Subject)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	record, err := w.look(ctx, m, o, where)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	from := record.when(m.At)
+	r, ok := o.under(from).find()
+	if !ok {
+		return relay.Effects{}, wrongOperation("topic", "there is no %s of %.64q", o.name, o.Topic)
+	}
+	if err := w.check(ctx, m, o, r, where, record); err != nil {
+		return relay.Effects{}, err
+	}
+	e, err := o.effects(ctx, r, m.At, w.maxEvent)
+	if err != nil {
+		return relay.Effects{}, err
+	}
+	moves := r.to != "" && r.to != from
+	if moves && record.At != m.At {
+		if dup, err := w.known(ctx, o); err != nil || dup {
+			return w.duplicate(h, err)
+		}
+		if err := w.trash.move(ctx, where, record, o, m.At, r.to); err != nil {
+			return relay.Effects{}, err
+		}
+	}
+	if moves {
+		h.moved, w.moving[where], w.trashy[topicKey(o)] = where, m.At.Seq, true
+	}
+	w.note(o, r, where)
+	h.outcome = outcomeRaised
+	if len(r.raises) == 0 {
+		h.outcome = outcomeNothing
+	}
+	return e, nil
+}
+
+// look reads where the object is, if it matters. A topic whose trash has never held
+// anything is not asked about every object; only this worker could change that for
+// the objects of its partition.
+func (w *worker) look(ctx context.Context, m relay.Message, o *operation, where string) (trashRecord, error) {
+	t := knownOperations[o.name]
+	if !t.looks && !t.moves {
+		return trashRecord{}, nil
+	}
+	if by, ok := w.moving[where]; ok && by != m.At.Seq && t.moves {
+		return trashRecord{}, errFirst
+	}
+	if o.name != opTrash {
+		key := topicKey(o)
+		has, ok := w.trashy[key]
+		if !ok {
+			var err error
+			if has, err = w.trash.has(ctx, o.Tenant, o.Topic); err != nil {
+				return trashRecord{}, err
+			}
+			if len(w.trashy) >= generation {
+				clear(w.trashy)
+			}
+			w.trashy[key] = has
+		}
+		if !has {
+			return trashRecord{}, nil
+		}
+	}
+	return w.trash.read(ctx, where)
+}
+
+func topicKey(o *operation) string { return o.Tenant + " " + subject.Fold(o.Topic) }
+
+// check holds the operation against what the row needs, what was asked before, and
+// what came before.
+func (w *worker) check(ctx context.Context, m relay.Message, o *operation, r rule, where string, record trashRecord) error {
+	if r.refuse != "" {
+		return fault.Field(r.refuse, "object", "%.64q of %.64q is %s", o.Subject, o.Topic, map[fault.Code]string{
+			fault.InTrash: "in the trash already", fault.NotInTrash: "not in the trash",
+		}[r.refuse])
+	}
+	if err := o.lacks(r.needs); err != nil {
+		return err
+	}
+	if o.deletion != "" {
+		if _, err := w.deletions.check(ctx, o.deletion, o.Tenant, o.Topic, o.Subject, o.mode(), m.Stored); err != nil {
+			return err
+		}
+	}
+	if o.ObjectVersion == nil || knownOperations[o.name].first || record.At == m.At {
+		return nil
+	}
+	last, ok := w.versions.last(where)
+	if v := record.Version; v != nil && (!ok || *v > last) {
+		last, ok = *v, true
+	}
+	if ok && *o.ObjectVersion < last {
+		return fault.Field(fault.VersionBackwards, "objectversion", "is %d, and %d came before", *o.ObjectVersion, last)
+	}
+	return nil
+}
+
+// note remembers the version that the object has now.
+func (w *worker) note(o *operation, r rule, where string) {
+	switch {
+	case knownOperations[o.name].ends:
+		w.versions.forget(where)
+	case o.ObjectVersion != nil:
+		w.versions.set(where, *o.ObjectVersion)
+	case r.operation == opInsert:
+		w.versions.forget(where)
+	}
+}
+
+// known says whether the operation has had its events: the leader has its receipt.
+func (w *worker) known(ctx context.Context, o *operation) (bool, error) {
+	subj, err := subject.OperationRecord(o.Tenant, o.ID)
+	if err != nil {
+		return false, err
+	}
+	_, ok, err := w.events.Last(ctx, subj)
+	return ok, err
+}
+
+// duplicate is what follows from an operation that was reported before: nothing.
+func (w *worker) duplicate(h *hand, err error) (relay.Effects, error) {
+	h.outcome = outcomeDuplicate
+	return relay.Effects{}, err
+}
