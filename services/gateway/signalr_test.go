@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -514,4 +515,46 @@ func TestSR1SlowClient(t *testing.T) {
 			break
 		}
 	}
+}
+
+// Calls that come faster than they may wait, and are all made.
+func TestSR1CallsAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &hubWindow{s: &Service{config: Config{MaxFrameRate: 10}}}
+		began := time.Now()
+		for range 150 {
+			if err := w.slowDown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("150 calls at 10 a second, 100 of them at once, took %s", took)
+		}
+	})
+}
+
+// Whatever a client calls Subscribe with, it is refused or means one thing.
+func FuzzSubscribe(f *testing.F) {
+	for _, seed := range []string{
+		`{"e":"portos.resources.changed","r":[{"n":"devices","a":["created","updated","deleted"]}]}`, `{"e":"portos.licence.activated"}`, `{"e":"x","r":null}`, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	s := &Service{config: Default()}
+	p := &auth.Principal{Tenants: []string{"AA"}, Grants: auth.Everything()}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := s.hubFilter([]json.RawMessage{b})
+		if err != nil {
+			return
+		}
+		keys, err := got.keys(p)
+		if err != nil || len(keys) == 0 {
+			t.Fatalf("%q: %+v has no keys: %v", b, got, err)
+		}
+		for _, k := range keys {
+			if got.resources != "" && (k.topic == "" || k.view != resourceChanged) {
+				t.Fatalf("%q: %+v", b, k)
+			}
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -43,6 +44,9 @@ func ofWindow(f func(*hubWindow, context.Context, []json.RawMessage, func()) err
 		w, ok := c.Window().(*hubWindow)
 		if !ok {
 			return errClosed
+		}
+		if err := w.slowDown(ctx); err != nil {
+			return err
 		}
 		return f(w, ctx, arguments, complete)
 	}
@@ -112,6 +116,33 @@ type hubWindow struct {
 	c    *connection
 
 	mu sync.Mutex // taken while subscriptions or the principal change
+
+	paid time.Time // when all calls so far will have been made at gateway.max_frame_rate
+}
+
+// callBurst is how many seconds' worth of calls may come at once: a page that starts
+// makes all of its own together, a thousand by default.
+const callBurst = 10 * time.Second
+
+// slowDown makes a client wait that calls faster than it may. It is called by one
+// reader at a time.
+func (w *hubWindow) slowDown(ctx context.Context) error {
+	if w.s.config.MaxFrameRate == 0 {
+		return nil
+	}
+	now := time.Now()
+	if w.paid.Before(now) {
+		w.paid = now
+	}
+	w.paid = w.paid.Add(time.Second / time.Duration(w.s.config.MaxFrameRate))
+	if early := w.paid.Sub(now) - callBurst; early > 0 {
+		select {
+		case <-time.After(early):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func hubItem(m signalr.Message) *item { return &item{body: m.Bytes, counted: m.Counted} }

@@ -55,11 +55,12 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
-	// A poll is not counted as a call: whether there are many is up to the events.
+	// With an id it was counted as a call when it negotiated; and how many polls there
+	// are is up to the events.
 	query, asks := r.URL.Query(), wayOf(r)
 	token := query.Get("id")
-	known, over := s.list.find(token)
-	who, err := s.authenticate(r, known == nil)
+	_, over := s.list.find(token)
+	who, err := s.authenticate(r, token == "")
 	if err != nil {
 		return err
 	}

@@ -441,3 +441,18 @@ func TestSR1TicketsForgotten(t *testing.T) {
 		t.Errorf("%v", l.over)
 	}
 }
+
+// Nothing but what was sealed is a ticket.
+func FuzzTicket(f *testing.F) {
+	var s seal
+	s.open(make([]byte, 32))
+	sealed := s.write(newTicket(&principalAnna, true, time.Unix(1e9, 0)))
+	f.Add(sealed)
+	f.Add("")
+	f.Add(sealed[:50])
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, ok := s.read(text); ok && s.write(got) != text {
+			t.Fatalf("%q is taken for a ticket", text)
+		}
+	})
+}
