@@ -53,6 +53,8 @@ type logReads struct {
 
 	mu      sync.Mutex
 	reading map[pageKey]*reading
+
+	asks, asksNext *asking // questions for the log's state
 }
 
 // pageKey is where a page begins, and which messages are in it.

@@ -10,6 +10,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 // resumption is a client's wish to go on from where it was cut.
@@ -36,7 +37,11 @@ func parseCursor(s string) (c event.Cursor, parts int, err error) {
 // checkWindow says whether the log still holds everything behind a cursor. What
 // cannot be told exactly is gone, never guessed.
 func (s *Service) checkWindow(ctx context.Context, c event.Cursor) error {
-	state, err := s.log.State(ctx)
+	var state topology.Log
+	err := persist(ctx, func() (err error) {
+		state, err = s.log.State(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ func main() {
 		err = serveEmpty(ctx)
 	case "prepared", "raw":
 		err = serveReference(ctx, *serve, *natsURL)
+	case "publisher":
+		err = servePublisher(ctx, *natsURL)
 	default:
 		err = fmt.Errorf("there is no reference server %q", *serve)
 	}

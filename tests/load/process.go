@@ -26,6 +26,7 @@ type program struct {
 	token   string
 	ready   time.Duration // from start to ready
 	drained chan struct{} // its standard output has ended
+	lines   []string      // of it, after the first; when drained
 }
 
 // startBelfry runs the all-in-one on free ports and an empty store.
@@ -121,6 +122,7 @@ func startSelf(ctx context.Context, args ...string) (*program, error) {
 	go func() {
 		defer close(run.drained)
 		for lines.Scan() {
+			run.lines = append(run.lines, lines.Text())
 		}
 	}()
 	return run, nil

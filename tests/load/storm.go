@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,11 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The storm: a gateway is killed, events go on, it starts again, and all windows
@@ -66,10 +71,13 @@ func stormOnce(ctx context.Context, p plan, f *front) (s storm, err error) {
 	if err != nil {
 		return s, err
 	}
-	calm, err := publishFor(ctx, f, p.length, nil)
+	publisher, err := startSelf(ctx, "-serve", "publisher", "-nats", f.nats.url)
 	if err != nil {
 		return s, err
 	}
+	calm := time.Now()
+	time.Sleep(p.length) //nolint:forbidigo // how long publishes take when nothing happens
+	calmOver := time.Now()
 	cursors := make([]string, len(windows))
 	for i, w := range windows {
 		cursors[i] = w.live // that of its subscription: all published since was missed
@@ -91,17 +99,61 @@ func stormOnce(ctx context.Context, p plan, f *front) (s storm, err error) {
 		return s, err
 	}
 	began, over := time.Now(), make(chan struct{})
-	var rough []time.Duration
 	var watching sync.WaitGroup
-	var publishErr error
-	watching.Go(func() { rough, publishErr = publishFor(ctx, f, time.Minute, over) })
 	watching.Go(func() { s.reads, s.pages = f.watchReads(over) })
 	err = resumeAll(ctx, f, topic, cursors, last)
 	s.took = time.Since(began)
 	close(over)
 	watching.Wait()
-	s.before, s.during = p99(calm), p99(rough)
-	return s, errors.Join(err, publishErr)
+	_, stopErr := publisher.stop()
+	s.before, s.during = tookBetween(publisher.lines, calm, calmOver), tookBetween(publisher.lines, began, began.Add(s.took))
+	return s, errors.Join(err, stopErr)
+}
+
+// servePublisher publishes one event after the other, at a steady rate, in a process
+// of its own, so that only the servers' business delays it, and prints when each
+// was published and how long it took.
+func servePublisher(ctx context.Context, url string) error {
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	out := bufio.NewWriter(os.Stdout)
+	defer func() { _ = out.Flush() }() // to our parent, which is there
+	tick := time.NewTicker(time.Second / stormRate)
+	defer tick.Stop()
+	for n, over := 0, terminated(ctx); ; n++ {
+		select {
+		case <-tick.C:
+		case <-over:
+			return nil
+		}
+		began := time.Now()
+		if _, err := js.Publish(ctx, "evt.AA.t"+strconv.Itoa(n%stormTopics)+".created", stamped(began)); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, began.UnixNano(), time.Since(began).Nanoseconds()); err != nil {
+			return err
+		}
+	}
+}
+
+// tookBetween is the 99th percentile of the publishes of a stretch of time.
+func tookBetween(lines []string, from, to time.Time) time.Duration {
+	var took []time.Duration
+	for _, line := range lines {
+		var at, nanos int64
+		if n, _ := fmt.Sscan(line, &at, &nanos); n == 2 && at >= from.UnixNano() && at < to.UnixNano() {
+			took = append(took, time.Duration(nanos))
+		}
+	}
+	return p99(took)
 }
 
 // resumeAll brings every window back at once, and returns when each has everything
@@ -160,27 +212,6 @@ func resumeOne(ctx context.Context, addr, token, topic, cursor, last string) err
 				return nil
 			}
 		}
-	}
-}
-
-// publishFor publishes one event after the other, at a steady rate, until the time
-// is over or stop closes, and answers how long each took.
-func publishFor(ctx context.Context, f *front, length time.Duration, stop chan struct{}) (took []time.Duration, err error) {
-	tick := time.NewTicker(time.Second / stormRate)
-	defer tick.Stop()
-	for end := time.After(length); ; {
-		select {
-		case <-tick.C:
-		case <-end:
-			return took, nil
-		case <-stop:
-			return took, nil
-		}
-		began := time.Now()
-		if _, err := f.nats.bus.JS.Publish(ctx, "evt.AA.t"+strconv.Itoa(len(took)%stormTopics)+".created", stamped(began)); err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(began))
 	}
 }
 
