@@ -17,14 +17,15 @@ import (
 // replica is one process of a service, which keeps its address over its lives.
 type replica struct {
 	*process
-	url string
+	url   string
+	admin string // host:port
 }
 
 // startReplica runs one of Belfry's services on the cluster.
 func (c *cluster) startReplica(name, service string, settings ...string) *replica {
 	c.t.Helper()
 	at := bustest.FreeAddrs(c.t, 2)
-	r := &replica{url: "http://" + at[0]}
+	r := &replica{url: "http://" + at[0], admin: at[1]}
 	r.process = newProcess(c.t, name, c.dir, func() *exec.Cmd {
 		return c.command(belfry, settings, "run", "--only", service, "--http", at[0], "--admin", at[1], "--replicas", "3",
 			"--nats-url", c.url, "--nats-user", "service", "--nats-password-file", c.file, "--data-dir", c.dir, "--log-level", "warn")

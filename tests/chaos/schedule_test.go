@@ -3,7 +3,10 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -97,11 +100,50 @@ func (w *timers) next() (name string, blow func() string) {
 }
 
 func (w *timers) killTimer() string {
-	p := w.all[w.random.IntN(len(w.all))]
+	p := w.active()
 	p.kill()
 	w.wait(time.Duration(w.random.IntN(1000)) * time.Millisecond)
 	p.start()
 	return p.name
+}
+
+// active is the scheduler that brings events into the log: the one whose count of
+// them grows. The other one only stands by there, and its death would prove little.
+func (w *timers) active() (p *replica) {
+	w.t.Helper()
+	before := map[*replica]string{}
+	w.eventually("a scheduler works", func(ctx context.Context) bool {
+		for _, r := range w.all {
+			n := r.metric(ctx, "belfry_relay_messages_total")
+			if was, known := before[r]; known && was != "" && n != "" && n != was {
+				p = r
+			}
+			before[r] = n
+		}
+		return p != nil
+	})
+	return p
+}
+
+// metric is the lines of a metric as the process shows them; "" if it does not.
+func (r *replica) metric(ctx context.Context, name string) (lines string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
+	if err != nil {
+		return ""
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body) // a part would lack the metric
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, name) {
+			lines += line
+		}
+	}
+	return lines
 }
 
 func (w *timers) killLeader(stream string) string {
@@ -115,7 +157,7 @@ func (w *timers) killLeader(stream string) string {
 // freezeTimer stops a scheduler in the middle of whatever it does. The other one
 // takes its work over, and when it wakes it goes on as if nothing had been.
 func (w *timers) freezeTimer() string {
-	p := w.all[w.random.IntN(len(w.all))]
+	p := w.active()
 	p.signal(syscall.SIGSTOP)
 	w.wait(w.freeze)
 	p.signal(syscall.SIGCONT)
