@@ -192,7 +192,7 @@ func TestSilentClients(t *testing.T) {
 // same events: nobody else waits for them, and they are cut.
 func TestGW4DeafAmongOthers(t *testing.T) {
 	t.Parallel()
-	const good, deaf, events, size = 20, 50, 150, 64 << 10 // more than the system buffers for a client
+	const good, deaf, events, size = 10, 50, 120, 64 << 10 // more than the system buffers for a client
 	w := newWorld(t, configure(func(c *Config) { c.QueueBytes, c.WriteTimeout = 1<<20, 2*time.Second }))
 	for range deaf {
 		conn := w.bare()

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -142,6 +144,9 @@ func (c *connection) written(size int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) { // for the whole write timeout it has read nothing
+			c.stats.slow(c.principal)
+		}
 		c.dead, c.queue = true, nil
 		c.out.abort()
 	}
