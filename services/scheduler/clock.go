@@ -64,7 +64,7 @@ func (c Config) strikes(now time.Time) ([]*definition, error) {
 	}
 	var all []*definition
 	for _, h := range intervals {
-		spec := calendar.Spec{Every: set[h.name], Anchor: now.UTC().Format(time.RFC3339Nano)}
+		spec := calendar.Spec{Every: set[h.name], Anchor: anchorAt(now).Format(time.RFC3339)}
 		if all, err = arm(all, subject.Platform, h.name, spec, catchUp{Policy: restart}, now); err != nil {
 			return nil, err
 		}
@@ -79,6 +79,10 @@ func (c Config) strikes(now time.Time) ([]*definition, error) {
 	}
 	return all, nil
 }
+
+// anchorAt is where an interval that begins now is anchored: whole seconds are enough,
+// and read better.
+func anchorAt(now time.Time) time.Time { return now.UTC().Truncate(time.Second) }
 
 // arm adds one of the clock's schedules, unless it is off.
 func arm(all []*definition, tenant, name string, spec calendar.Spec, late catchUp, now time.Time) ([]*definition, error) {

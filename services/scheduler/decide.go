@@ -97,8 +97,8 @@ func (d *definition) apply(rule calendar.Rule, v verdict, now time.Time, keep ti
 	}
 	if d.CatchUp.Policy == restart && now.Sub(v.due) >= lateRestart {
 		// The interval begins anew with this event.
-		next.Rule.Anchor = now.UTC().Format(time.RFC3339Nano)
-		rule.Anchor, next.Settled = now, now
+		next.Rule.Anchor = anchorAt(now).Format(time.RFC3339)
+		rule.Anchor, next.Settled = anchorAt(now), now
 	}
 	next.rearm(rule, now, keep)
 	return &next

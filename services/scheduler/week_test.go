@@ -95,7 +95,7 @@ func keepsPace(heard []told, every time.Duration, began time.Time, offs [][2]tim
 			return err
 		}
 		if next = next.Add(every); raised != next.Add(-every) {
-			next = actual.Add(every)
+			next = actual.Truncate(time.Second).Add(every)
 		}
 	}
 	if next.Before(end.Add(-time.Minute)) {
