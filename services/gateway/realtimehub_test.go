@@ -39,7 +39,7 @@ func TestRT2ReachesTheHubWithoutSubscribing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, record := range strings.SplitSeq(string(b), "\x1e") {
+		for record := range strings.SplitSeq(string(b), "\x1e") {
 			var m struct {
 				Type      int
 				Target    string
