@@ -21,7 +21,7 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 	if _, err := admit(ctx, id); err != nil {
 		return nil, err
 	}
-	lasts, err := seconds("lockTimeout", r.LockTimeout, defaultLock, 1, maxLock)
+	lasts, err := seconds("lockTimeout", r.LockTimeout != nil, r.GetLockTimeout(), defaultLock, 1, maxLock)
 	if err != nil {
 		return nil, err
 	}

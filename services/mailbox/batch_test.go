@@ -65,7 +65,7 @@ func TestMB10DeadLetters(t *testing.T) { //nolint:paralleltest // a bubble
 			if got := p.must("Receive", fields{"messageId": id, "lockTimeout": 5}); got.number("deliveryCount") != n {
 				t.Fatalf("delivery %d: %v", n, got)
 			}
-			time.Sleep(6 * time.Second)
+			pass(6 * time.Second)
 		}
 		peeked := p.must("Peek", nil)
 		if peeked.text("nextMessageId") == id || peeked.number("messageCount") != 1 {
@@ -108,7 +108,7 @@ func TestMB10Replay(t *testing.T) { //nolint:paralleltest // a bubble
 			r.publish("evt.AA.invoices.created", fmt.Sprint(i))
 			r.publish("evt.AA.other.created", `"not this"`)
 			r.publish("evt.BB.invoices.created", `"nor this"`)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 		}
 		since := time.Now().Add(-150 * time.Second)
 		p := r.partner("anna", "crm")

@@ -65,7 +65,7 @@ func (s *Service) sweepUp(ctx context.Context, id string, seqs ...uint64) {
 
 // Renew implements the contract.
 func (s *Service) Renew(ctx context.Context, r *mailboxv1.RenewRequest) (*mailboxv1.RenewResponse, error) {
-	lasts, err := seconds("lockTimeout", r.LockTimeout, defaultLock, 1, maxLock)
+	lasts, err := seconds("lockTimeout", r.LockTimeout != nil, r.GetLockTimeout(), defaultLock, 1, maxLock)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) Renew(ctx context.Context, r *mailboxv1.RenewRequest) (*mailbo
 
 // Release implements the contract.
 func (s *Service) Release(ctx context.Context, r *mailboxv1.ReleaseRequest) (*mailboxv1.ReleaseResponse, error) {
-	delay, err := seconds("delay", &r.Delay, 0, 0, maxLock)
+	delay, err := seconds("delay", true, r.GetDelay(), 0, 0, maxLock)
 	if err != nil {
 		return nil, err
 	}

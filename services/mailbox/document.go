@@ -144,10 +144,9 @@ func admit(ctx context.Context, id string) (*auth.Principal, error) {
 }
 
 // seconds is an optional number of seconds within bounds.
-func seconds(field string, v *int32, absent, low, high int32) (time.Duration, error) {
-	n := absent
-	if v != nil {
-		n = *v
+func seconds(field string, given bool, n, absent, low, high int32) (time.Duration, error) {
+	if !given {
+		n = absent
 	}
 	if n < low || n > high {
 		return 0, fault.Field(fault.InvalidRequest, field, "%d is not between %d and %d seconds", n, low, high)

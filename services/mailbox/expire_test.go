@@ -49,16 +49,16 @@ func TestMB6Expiry(t *testing.T) { //nolint:paralleltest // a bubble
 		r.publish("evt.AA.invoices.created", `1`)
 		for range 9 {
 			polling.must("Peek", fields{"timeout": 0})
-			time.Sleep(day)
+			pass(day)
 		}
-		time.Sleep(day / 8)
+		pass(day / 8)
 		if warned := r.published("expiring"); len(warned) != 1 || warned[0].text("subscriberName") != "silent" {
 			t.Fatalf("warned after nine days: %v", warned)
 		}
 		if subs := silent.must("ViewSubscriptions", nil); subs.text("expires") == "" {
 			t.Fatalf("no word of expiry: %v", subs)
 		}
-		time.Sleep(day)
+		pass(day)
 		polling.must("Peek", fields{"timeout": 0})
 		for _, method := range []string{"Peek", "Receive", "ViewSubscriptions"} {
 			silent.refused(method, nil, 410, "mailbox_expired")
@@ -71,7 +71,7 @@ func TestMB6Expiry(t *testing.T) { //nolint:paralleltest // a bubble
 			t.Fatalf("said %d times that it is over", len(gone))
 		}
 		r.publish("evt.AA.invoices.created", `2`)
-		time.Sleep(day / 8)
+		pass(day / 8)
 		if info, err := r.s.copies.info(t.Context(), subject.MailboxOf(silent.id)); err != nil || len(info.State.Subjects) > 0 {
 			t.Fatalf("left of the expired mailbox: %v %v", info.State.Subjects, err)
 		}
@@ -93,15 +93,15 @@ func TestMB6GraceAfterOutage(t *testing.T) { //nolint:paralleltest // a bubble
 		r := w.start()
 		p := r.partner("anna", "crm").subscribe("invoices")
 		r.publish("evt.AA.invoices.created", `1`)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		r.stop()
-		time.Sleep(40 * day)
+		pass(40 * day)
 		p = p.at(w.start())
-		time.Sleep(day - day/8)
+		pass(day - day/8)
 		if n := p.must("Peek", fields{"timeout": 0}).number("messageCount"); n != 1 {
 			t.Fatalf("%d messages after the outage", n)
 		}
-		time.Sleep(11 * day)
+		pass(11 * day)
 		p.refused("Peek", nil, 410, "mailbox_expired")
 	})
 }
@@ -117,21 +117,21 @@ func TestMB6SweepDies(t *testing.T) { //nolint:paralleltest // a bubble
 			r.publish("evt.AA.invoices.created", `1`)
 			r.stop()
 
-			time.Sleep(9*day + day/2) // less than an outage, so nobody is spared
+			pass(9*day + day/2) // less than an outage, so nobody is spared
 			crash := &crasher{caller: conn{w.nats.Bus().NC}, left: 1 << 30}
 			r = w.startOn(w.nats.Bus(), func(s *Service) { s.states.caller, s.events.caller = crash, crash })
-			time.Sleep(day/2 - day/40)
+			pass(day/2 - day/40)
 			crash.arm(step)
-			time.Sleep(day / 18) // one sweep
+			pass(day / 18) // one sweep
 			died = crash.over()
 			r.stop()
 
 			p = p.at(w.start())
-			time.Sleep(day / 4)
+			pass(day / 4)
 			p.refused("Peek", nil, 410, "mailbox_expired")
 			p.must("Subscribe", fields{"compCode": "AA", "topic": "invoices"})
 			w.publish("evt.AA.invoices.created", `2`)
-			time.Sleep(day / 4)
+			pass(day / 4)
 			if data, _ := p.next(); data != "2" {
 				t.Fatalf("step %d: received %s", step, data)
 			}

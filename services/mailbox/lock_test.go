@@ -68,7 +68,7 @@ func TestMB3ConfirmAgain(t *testing.T) { //nolint:paralleltest // a bubble
 			}
 			p.must("Confirm", c)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		p.must("Confirm", first)
 		r.stop()
 		p = p.at(w.start())
@@ -89,9 +89,9 @@ func TestMB3RenewAndRelease(t *testing.T) { //nolint:paralleltest // a bubble
 		id := p.must("Peek", nil).text("nextMessageId")
 		got := p.must("Receive", fields{"messageId": id, "lockTimeout": 10})
 		lock := fields{"messageId": id, "lockId": got.text("lockId")}
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		p.must("Renew", fields{"messageId": id, "lockId": got.text("lockId"), "lockTimeout": 20})
-		time.Sleep(19 * time.Second)
+		pass(19 * time.Second)
 		p.refused("Receive", fields{"messageId": id}, 409, "message_locked")
 		p.must("Release", fields{"messageId": id, "lockId": got.text("lockId"), "delay": 30})
 		p.refused("Confirm", lock, 409, "lock_lost")
@@ -135,7 +135,7 @@ func TestMB4SeveralPollers(t *testing.T) { //nolint:paralleltest // a bubble
 				t.Fatalf("count %d after %d confirms", count(), n+1)
 			}
 		}
-		time.Sleep(11 * time.Second) // 0 is free again, 2 is not
+		pass(11 * time.Second) // 0 is free again, 2 is not
 		if m := p.must("Receive", nil); m.text("messageId") != got[0].text("messageId") || m.number("deliveryCount") != 2 {
 			t.Fatalf("received %v", m)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -29,6 +30,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Runs of the model: each has servers of its own. More with -rapid.checks.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -291,3 +296,6 @@ func gauge(g prometheus.Gauge) int {
 	}
 	return int(m.GetGauge().GetValue())
 }
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // only in bubbles

@@ -96,7 +96,7 @@ func (r *play) step(n int) {
 	case 5:
 		r.confirm(arg)
 	case 6:
-		time.Sleep(time.Duration(arg%45) * time.Second)
+		pass(time.Duration(arg%45) * time.Second)
 	case 7:
 		r.crashNext(arg)
 	}
@@ -107,7 +107,7 @@ func (r *play) publish(topic string) {
 	r.w.publish("evt.AA."+topic+".created", fmt.Sprint(r.next))
 	m := &modelMessage{n: r.next}
 	r.m.waiting, r.m.all = append(r.m.waiting, m), append(r.m.all, m)
-	time.Sleep(10 * time.Second) // the relay's time, also after a takeover
+	pass(10 * time.Second) // the relay's time, also after a takeover
 }
 
 // crashNext makes the replica end after so many half calls; it is replaced when a
@@ -230,7 +230,7 @@ func (r *play) confirm(n int) {
 // drain takes everything out: nothing is lost, nothing comes twice, all is in
 // order once no lock is left.
 func (r *play) drain() {
-	time.Sleep(time.Minute)
+	pass(time.Minute)
 	for _, m := range r.m.all {
 		m.until = time.Time{}
 	}
@@ -239,7 +239,7 @@ func (r *play) drain() {
 		r.receive(30)
 		w := r.m.waiting[0]
 		if w.lock == "lost" {
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			continue
 		}
 		r.confirm(slices.IndexFunc(slices.DeleteFunc(slices.Clone(r.m.all), func(m *modelMessage) bool { return m.lock == "" || m.lock == "lost" }),

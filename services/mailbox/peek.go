@@ -20,7 +20,7 @@ func (s *Service) Peek(ctx context.Context, r *mailboxv1.PeekRequest) (*mailboxv
 	if _, err := admit(ctx, id); err != nil {
 		return nil, err
 	}
-	wait, err := seconds("timeout", r.Timeout, maxWait, 0, maxWait)
+	wait, err := seconds("timeout", r.Timeout != nil, r.GetTimeout(), maxWait, 0, maxWait)
 	if err != nil {
 		return nil, err
 	}

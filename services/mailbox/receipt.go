@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // receipt says which lock confirmed a message.
@@ -18,18 +19,19 @@ type receiptRing []receipt
 
 const receiptSize = 16
 
-func (r *receiptRing) add(v receipt) {
-	if len(*r) >= maxReceipts {
-		*r = (*r)[len(*r)-maxReceipts+1:]
+// and is the ring with one more in it.
+func (r receiptRing) and(v receipt) receiptRing {
+	if len(r) >= maxReceipts {
+		r = r[len(r)-maxReceipts+1:]
 	}
-	*r = append(*r, v)
+	return append(r, v)
 }
 
 // of is the receipt of a message.
 func (r receiptRing) of(seq uint64) (receipt, bool) {
-	for i := len(r) - 1; i >= 0; i-- {
-		if r[i].seq == seq {
-			return r[i], true
+	for _, v := range slices.Backward(r) {
+		if v.seq == seq {
+			return v, true
 		}
 	}
 	return receipt{}, false

@@ -26,7 +26,7 @@ func (s *Service) Receive(ctx context.Context, r *mailboxv1.ReceiveRequest) (*ma
 	if _, err := admit(ctx, id); err != nil {
 		return nil, err
 	}
-	lasts, err := seconds("lockTimeout", r.LockTimeout, defaultLock, 1, maxLock)
+	lasts, err := seconds("lockTimeout", r.LockTimeout != nil, r.GetLockTimeout(), defaultLock, 1, maxLock)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (s *Service) ViewSubscribers(ctx context.Context, _ *mailboxv1.ViewSubscrib
 		}
 		answer.Subscribers = append(answer.Subscribers, sub)
 	}
-	slices.SortFunc(answer.Subscribers, func(a, b *mailboxv1.Subscriber) int {
+	slices.SortFunc(answer.GetSubscribers(), func(a, b *mailboxv1.Subscriber) int {
 		return strings.Compare(a.GetSubscriberName(), b.GetSubscriberName())
 	})
 	return answer, nil

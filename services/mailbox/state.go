@@ -139,7 +139,7 @@ func (s *state) holder(seq, id uint64, now time.Time) *held {
 // confirm removes a message that its lock holds, and remembers that it did.
 func (s *state) confirm(seq, id uint64) {
 	s.remove(seq)
-	s.Confirmed.add(receipt{seq, id})
+	s.Confirmed = s.Confirmed.and(receipt{seq, id})
 }
 
 // remove takes a held message out of the mailbox for good.

@@ -38,10 +38,7 @@ func (s *Service) survey(ctx context.Context, t *desk, id string, st *state, hea
 		} else if !head.ok {
 			return v, nil
 		}
-		again, err := s.clean(ctx, t, st, head)
-		if err != nil {
-			return v, err
-		}
+		again := s.clean(ctx, t, st, head)
 		if !again && (st.standing(head.m.Seq, now) != gone || tries == staleLooks) {
 			break
 		}
@@ -75,7 +72,7 @@ func (s *Service) look(ctx context.Context, filter string, from uint64) (*look, 
 
 // clean deletes confirmed copies that a crash or a lost answer has left, so that
 // they are not counted; again says that there was one.
-func (s *Service) clean(ctx context.Context, t *desk, st *state, head *look) (again bool, err error) {
+func (s *Service) clean(ctx context.Context, t *desk, st *state, head *look) (again bool) {
 	for _, seq := range st.Undeleted {
 		switch {
 		case t.deleted[seq]:
@@ -84,12 +81,12 @@ func (s *Service) clean(ctx context.Context, t *desk, st *state, head *look) (ag
 			again = true
 			if err := s.remove(ctx, seq); err != nil {
 				s.log.WarnContext(ctx, "confirmed copy not deleted", telemetry.KeySequence, seq, telemetry.Err(err))
-				return false, nil // it is counted for now, and never offered
+				return false // it is counted for now, and never offered
 			}
 		}
 		t.deleted[seq] = true // below the first one that is there nothing is
 	}
-	return again, nil
+	return again
 }
 
 // firstFree is the first free message behind the first copy: of those that were

@@ -105,7 +105,7 @@ func (s *Service) ViewTopics(ctx context.Context, _ *mailboxv1.ViewTopicsRequest
 			answer.Topics = append(answer.Topics, t.message(tenant))
 		}
 	}
-	slices.SortFunc(answer.Topics, func(a, b *mailboxv1.Topic) int {
+	slices.SortFunc(answer.GetTopics(), func(a, b *mailboxv1.Topic) int {
 		if c := strings.Compare(a.GetCompCode(), b.GetCompCode()); c != 0 {
 			return c
 		}

@@ -106,7 +106,7 @@ func TestMB2LostNotice(t *testing.T) { //nolint:paralleltest // a bubble
 		r.s.room.waiting = map[string]map[chan struct{}]bool{}
 		r.s.room.mu.Unlock()
 		r.publish("evt.AA.invoices.created", `1`)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.s.room.mu.Lock()
 		r.s.room.waiting = waiting
 		r.s.room.mu.Unlock()
