@@ -103,7 +103,9 @@ func (w *worker) check(ctx context.Context, m relay.Message, o *operation, r rul
 		return nil
 	}
 	last, ok := w.versions.last(where)
-	if v := record.Version; v != nil && (!ok || *v > last) {
+	// While an object is in the trash nothing else can have become of it; later its id
+	// may be another object's.
+	if v := record.Version; v != nil && record.when(m.At) == inTrash && (!ok || *v > last) {
 		last, ok = *v, true
 	}
 	if ok && *o.ObjectVersion < last {

@@ -154,3 +154,41 @@ func FuzzReadOperation(f *testing.F) {
 		}
 	})
 }
+
+// TestOE6VersionsBeginAnewWithTheObject: an object that was deleted leaves its
+// version behind, whoever is at work then; one in the trash keeps it.
+func TestOE6VersionsBeginAnewWithTheObject(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.stop()
+	k := w.s.newWorker(3)
+	for i, step := range []struct{ op, version, want string }{
+		{"insert", "7", "created"},
+		{"update", "6", "refused"},
+		{"trash", "8", "deleting, deleted"},
+		{"new worker", "", ""},
+		{"restore", "7", "refused"},
+		{"restore", "9", "created silently"},
+		{"delete", "10", "deleted"},
+		{"insert", "1", "created"},
+		{"new worker", "", ""},
+		{"trash", "2", "deleting, deleted"},
+		{"purge", "3", "purged"},
+		{"new worker", "", ""},
+		{"insert", "1", "created"},
+		{"trash", "2", "deleting, deleted"},
+	} {
+		if step.op == "new worker" {
+			k = w.s.newWorker(3)
+			continue
+		}
+		m := w.queued(uint64(i+1), step.op, step.op+step.version+string(rune('a'+i)))
+		m.Header["ce-objectversion"], m.Header["ce-origin"] = []string{step.version}, []string{"backend"}
+		if got := w.decides(k, m); got != step.want {
+			t.Errorf("%d, %s at version %s: %s, want %s", i, step.op, step.version, got, step.want)
+		}
+		if err := k.AfterCommit(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
