@@ -16,6 +16,7 @@
 //	relay      a relay working off a full stream       the same messages in as many raw atomic batches
 //	mailbox    peek, receive, confirm over HTTP        what empty HTTP calls and the raw steps on NATS allow together
 //	fanin      a full log into mailboxes               raw atomic batches of as many messages
+//	operations a full queue of operations into EVENTS  raw batches of as many receipts and events, by eight writers
 //	schedules  100,000 armed, and 1,000 due a second   bare JetStream @at messages, as many, as often
 //	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 package main
