@@ -70,6 +70,10 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	second.showed(`(?m)^reached  1 connections at 1 gateways$`)
 	second.expect(`(?m)^data: .*"type":"NOT".*"recipient":"anna".*Can we give 5 % more\?`)
 
+	// Keep it for a partner who is away.
+	second.run(m.block("mailbox"))
+	second.expect(`(?m)^\{"specversion":"1.0".*2026-0047`)
+
 	// Report what was done, twice.
 	report := m.block("report")
 	second.run(report)
