@@ -34,6 +34,8 @@ func FuzzFrames(f *testing.F) {
 	for _, seed := range []string{
 		`{"id":"1","subscribe":{"topic":"invoices"}}`, `{"subscribe":{"name":"frm.objectInserted"}}`, `{"unsubscribe":{}}`,
 		`{"resume":{"cursor":"abcdefgh-0000000000000001","subscriptions":[{}]}}`, `{"ping":{}}` + "\n" + `{"ping":{}}`,
+		`{"id":"1","token":{"accessToken":"eyJhbGciOiJub25lIn0.e30."}}`, `{"token":{}}`, `{"token":{},"ping":{}}`,
+		`{"resume":{"cursor":"abcdefgh-ffffffffffffffff","subscriptions":[{"topic":"a"},{"name":"frm.objectInserted"}]}}`,
 		`{`, `[]`, `null`, `{"id":7}`, `{"subscribe":{"tenant":"_"}}`, "\x00\xff", `{"id":"\ud800","ping":{}}`,
 	} {
 		f.Add([]byte(seed))

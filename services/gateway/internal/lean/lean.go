@@ -1,6 +1,3 @@
-// Package lean lets coder/websocket do the handshake, the reading and the control
-// frames of a WebSocket, on buffers an eighth of what net/http gives, while data
-// frames, encoded once for everybody, go past it to the same socket.
 package lean
 
 import (
