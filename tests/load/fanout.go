@@ -22,8 +22,6 @@ type run struct {
 	p50, p99   time.Duration // publish to frame
 	perWindow  float64       // bytes
 	idle       float64       // CPU microseconds per second and window
-	took       time.Duration
-	note       string
 }
 
 // measureFanout sends every event to every window, as fast as they come through.

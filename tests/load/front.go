@@ -75,7 +75,7 @@ func (f *front) start(ctx context.Context, p plan) (err error) {
 		f.server, err = startSelf(ctx, "-serve", f.kind, "-nats", f.nats.url)
 		return err
 	}
-	addr := ""
+	var addr string
 	if f.server != nil {
 		addr = f.server.http
 	} else if addr, f.admin, _, err = freeAddrs(); err != nil {
