@@ -296,7 +296,7 @@ func TestFlushAndHijack(t *testing.T) {
 func TestGate(t *testing.T) {
 	t.Parallel()
 	var why error
-	h := api.Gate(func() error { return why }, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
+	h := api.Gate(func(*http.Request) error { return why }, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != 204 {

@@ -67,11 +67,11 @@ func Routes(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// Gate answers closed()'s error instead of calling next while there is one: not
+// Gate answers closed's error instead of calling next while there is one: not
 // serving yet, or no longer.
-func Gate(closed func() error, next http.Handler) http.Handler {
+func Gate(closed func(*http.Request) error, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := closed(); err != nil {
+		if err := closed(r); err != nil {
 			w.Header().Set("Connection", "close") // and come back to another replica
 			WriteError(w, r, err)
 			return

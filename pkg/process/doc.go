@@ -9,7 +9,8 @@
 // server is shut down and waited for.
 //
 // HTTP listens before the services are up, and answers 503 with code starting
-// until all are, and draining once the stop has begun.
+// until all are, and draining once the stop has begun, but to those whom a service
+// still expects.
 //
 // Whether a NATS server can run inside is the program's choice: it passes an
 // Embedder, and this package does not import one.

@@ -46,6 +46,13 @@ type Part struct {
 	New      func(Env) (run.Service, error)
 }
 
+// Expecting is implemented by services that have to answer somebody while they
+// stop: a client that polls comes for its goodbye.
+type Expecting interface {
+	// Expects says whether a request shall be served although the process stops.
+	Expects(*http.Request) bool
+}
+
 // Embedder starts a NATS server inside the process, as c says.
 type Embedder func(ctx context.Context, c Config, log *slog.Logger) (*Embedded, error)
 

@@ -55,6 +55,9 @@ type Process struct {
 	limits      *api.Limits
 	audit       *api.AuditLog
 	admin, http *api.Server
+
+	mu        sync.Mutex
+	expecting []Expecting
 }
 
 // New wires a process and starts nothing. Code invalid_config.
@@ -131,7 +134,28 @@ func (p *Process) newService(part Part) (run.Service, error) {
 	if c, ok := s.(run.Checker); ok {
 		p.health.Add(part.Name, c.Check)
 	}
+	if e, ok := s.(Expecting); ok {
+		p.mu.Lock()
+		p.expecting = append(p.expecting, e)
+		p.mu.Unlock()
+	}
 	return s, nil
+}
+
+// turnsAway is closed for one request: those that a service expects are still let in.
+func (p *Process) turnsAway(r *http.Request) error {
+	err := p.closed()
+	if fault.CodeOf(err) != fault.Draining {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.expecting {
+		if e.Expects(r) {
+			return nil
+		}
+	}
+	return err
 }
 
 // closed is why HTTP and /readyz turn callers away: nil while everything serves.

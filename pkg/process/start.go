@@ -83,7 +83,7 @@ func (p *Process) newHTTP(context.Context) (run.Service, error) {
 	p.api.MountDocs()
 	p.http = api.NewServer(api.ServerOptions{
 		Key: "http.addr", Addr: c.HTTP, TLS: tls, Log: p.log,
-		Handler: api.Gate(p.closed, api.Audited(p.audit, api.Routes(p.mux))),
+		Handler: api.Gate(p.turnsAway, api.Audited(p.audit, api.Routes(p.mux))),
 	})
 	return p.http, nil
 }

@@ -466,6 +466,12 @@ func TestSR1Drain(t *testing.T) {
 	w.call("GET", polls, token, "")
 	w.hubNegotiate(token)
 	w.call("GET", w.hubNegotiate(token), token, "") // which never shakes hands
+	for path, want := range map[string]bool{polls: true, stream: false, HubPath: false, HubPath + "/x" + strings.TrimPrefix(polls, HubPath): false} {
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", path, nil)
+		if w.s.Expects(r) != want {
+			t.Errorf("%s is expected: %v", path, !want)
+		}
+	}
 	polled := make(chan string, 1)
 	go func() {
 		_, body := w.call("GET", polls, token, "")

@@ -74,6 +74,11 @@ func (s *Service) mountSignalR(mux *http.ServeMux) {
 	mux.HandleFunc("OPTIONS "+HubPath+"/negotiate", preflight)
 }
 
+// Expects implements process.Expecting.
+func (s *Service) Expects(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Path == HubPath && s.signalr.Expects(r)
+}
+
 // hubHost is what the hub's connections stand on.
 type hubHost struct{ s *Service }
 

@@ -120,6 +120,14 @@ func (l *registry) all() []*Conn {
 	return list
 }
 
+// polls says whether a token is that of a connection that polls.
+func (l *registry) polls(token string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.open[token]
+	return c != nil && c.way == longPoll
+}
+
 // close lets nobody in any more, and forgets all tokens, but of those who have to
 // come once more to hear that it is over.
 func (l *registry) close() []*Conn {

@@ -113,6 +113,10 @@ func (s *Server) Drain() {
 	}
 }
 
+// Expects says whether a GET of the hub is a poll that has to come to hear that its
+// connection ends.
+func (s *Server) Expects(r *http.Request) bool { return s.list.polls(r.URL.Query().Get("id")) }
+
 // Stop ends what is left at once, and waits for it.
 func (s *Server) Stop() {
 	s.Drain()
