@@ -215,8 +215,9 @@ func TestWireBook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, example, ok := strings.Cut(string(book), "```json schedule=create\n")
-	if example, _, ok = strings.Cut(example, "```"); !ok {
+	_, example, _ := strings.Cut(string(book), "```json schedule=create\n")
+	example, _, ok := strings.Cut(example, "```")
+	if !ok {
 		t.Fatal("the wire book has no example of a schedule")
 	}
 	srv := bustest.Start(t, bustest.Spec(streams))

@@ -38,6 +38,7 @@ type decision struct {
 	due     dueDoc
 	address subject.Schedule
 	change  *change // nil: nothing to settle in SCHEDULES
+	forgets bool    // the change is the schedule's last
 	notes   []entry
 }
 
@@ -98,7 +99,7 @@ func (d *durable) decide(ctx context.Context, m relay.Message) (relay.Effects, e
 func (d *durable) occur(ctx context.Context, have kept, dec *decision) (effects relay.Effects, err error) {
 	now := d.now()
 	if have.Armed.Forget {
-		dec.change = &change{have.revision, have.remains()}
+		dec.change, dec.forgets = &change{have.revision, have.remains()}, true
 		return effects, nil
 	}
 	rule, err := d.store.rules.parse(have.Rule)
@@ -180,16 +181,11 @@ func (d *durable) settle(ctx context.Context, ms []relay.Message) error {
 			}
 			continue
 		}
-		switch {
-		case dec.due.Run != nil:
-			if err := d.store.remove(ctx, m.At.Seq); err != nil {
+		if dec.change == nil {
+			if err := d.store.lookAfter(ctx, dec.address, dec.due, m.At.Seq); err != nil {
 				return err
 			}
-		case dec.change == nil:
-			if err := d.store.heal(ctx, dec.address); err != nil {
-				return err
-			}
-		default:
+		} else {
 			changes, changed = append(changes, *dec.change), append(changed, dec)
 		}
 		notes = append(notes, note{dec.address, dec.notes})
@@ -199,6 +195,13 @@ func (d *durable) settle(ctx context.Context, ms []relay.Message) error {
 	}
 	for _, dec := range changed {
 		dec.change = nil // a second call has nothing to do but look
+	}
+	for _, m := range ms {
+		if dec := d.decided[m.At.Seq]; dec != nil && dec.forgets {
+			if err := d.store.remove(ctx, m.At.Seq); err != nil {
+				return err
+			}
+		}
 	}
 	d.history.write(ctx, notes...)
 	for _, m := range ms {
@@ -236,6 +239,15 @@ func (s *Service) commitAll(ctx context.Context, changes []change) error {
 	return nil
 }
 
+// end removes a schedule that had ended, and the due message that said so; unless
+// somebody has given it a new rule meanwhile.
+func (s *Service) end(ctx context.Context, have kept, seq uint64) error {
+	if err := s.commitAll(ctx, []change{{have.revision, have.remains()}}); err != nil {
+		return err
+	}
+	return s.store.remove(ctx, seq)
+}
+
 // recover settles what another worker relayed and did not settle. What that one
 // decided is not known; that the armed occurrence was part of it is. The next one
 // falls due at once if its time has passed, and the record tells whether it fired.
@@ -244,18 +256,15 @@ func (d *durable) recover(ctx context.Context, m relay.Message) error {
 	if err != nil {
 		return nil // a dead letter by now
 	}
-	if due.Run != nil {
-		return d.store.remove(ctx, m.At.Seq)
-	}
 	have, err := d.store.load(ctx, address)
 	if err != nil {
 		return err
 	}
 	if !have.awaits(due) {
-		return d.store.heal(ctx, address)
+		return d.store.lookAfter(ctx, address, due, m.At.Seq)
 	}
 	if have.Armed.Forget {
-		return d.commitAll(ctx, []change{{have.revision, have.remains()}})
+		return d.end(ctx, have, m.At.Seq)
 	}
 	rule, err := d.store.rules.parse(have.Rule)
 	if err != nil {

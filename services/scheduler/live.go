@@ -68,10 +68,10 @@ func (s *Service) takeDue(ctx context.Context, m jetstream.Msg) error {
 	case due.Run != nil && have.live():
 		err = s.runLive(ctx, have, *due.Run)
 	case have.awaits(due):
-		return s.occurLive(ctx, have, meta.NumDelivered)
+		return s.occurLive(ctx, have, meta.NumDelivered, meta.Sequence.Stream)
 	default:
 		s.metrics.stale.Inc()
-		return s.store.heal(ctx, address)
+		return s.store.lookAfter(ctx, address, due, meta.Sequence.Stream)
 	}
 	if err != nil {
 		return err
@@ -80,10 +80,10 @@ func (s *Service) takeDue(ctx context.Context, m jetstream.Msg) error {
 }
 
 // occurLive decides about the armed occurrence, sends it and settles it.
-func (s *Service) occurLive(ctx context.Context, have kept, attempt uint64) error {
+func (s *Service) occurLive(ctx context.Context, have kept, attempt, seq uint64) error {
 	now := s.now()
 	if have.Armed.Forget {
-		return s.commitAll(ctx, []change{{have.revision, have.remains()}})
+		return s.end(ctx, have, seq)
 	}
 	rule, err := s.store.rules.parse(have.Rule)
 	if err != nil {

@@ -166,10 +166,31 @@ func (s *store) forget(ctx context.Context, a subject.Schedule) error {
 		if err != nil || !have.live() {
 			return err
 		}
-		if err := s.commit(ctx, change{have.revision, have.remains()}); !conflicted(err) {
+		switch err := s.commit(ctx, change{have.revision, have.remains()}); {
+		case conflicted(err):
+			continue
+		case err != nil:
 			return err
 		}
+		m, err := s.last(ctx, Schedules, a.Due(have.Action.way()))
+		if err != nil || m == nil {
+			return err
+		}
+		return s.remove(ctx, m.Sequence)
 	}
+}
+
+// lookAfter is what is done about a due message that has no effect: what is left of
+// a deleted schedule goes, and a schedule that there is may have to be armed again.
+func (s *store) lookAfter(ctx context.Context, a subject.Schedule, due dueDoc, seq uint64) error {
+	have, err := s.load(ctx, a)
+	if err != nil {
+		return err
+	}
+	if due.Run != nil || !have.live() {
+		return s.remove(ctx, seq)
+	}
+	return s.heal(ctx, a)
 }
 
 // remains is what is kept of a deleted schedule.
