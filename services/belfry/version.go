@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/belfry-events/belfry/pkg/process"
+	"github.com/belfry-events/belfry/services/scheduler/calendar"
 )
 
 // natsModule is the server that is linked in.
@@ -19,8 +20,9 @@ func newVersion(std stdio) *cobra.Command {
 		Short: "Show what this is built from",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(std.out, "belfry       %s\ngo           %s %s/%s\nnats-server  %s\n",
-				process.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, moduleVersion(natsModule))
+			zones, from := calendar.ZoneData()
+			_, err := fmt.Fprintf(std.out, "belfry       %s\ngo           %s %s/%s\nnats-server  %s\ntime zones   %s (%s)\n",
+				process.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, moduleVersion(natsModule), zones, from)
 			return err
 		},
 	}
