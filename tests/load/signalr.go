@@ -14,8 +14,8 @@ import (
 // hub is where SignalR clients connect.
 const hub = "/signalr/v1/mainHub"
 
-// measureSignalR sends every event to every client of the hub, and to every window of
-// our own protocol in the same run, on the same gateway.
+// measureSignalR leaves clients of the hub alone, and then sends every event to all of
+// them; and the same with windows of our own protocol, on the same gateway.
 func measureSignalR(ctx context.Context, p plan) ([]figure, error) {
 	all := map[string][]run{}
 	for range p.rounds {
@@ -26,9 +26,12 @@ func measureSignalR(ctx context.Context, p plan) ([]figure, error) {
 						return openHub(ctx, addr, token, topic, protocol)
 					}
 				}
-				before := f.server.rss()
+				cost, err := idle(ctx, p, f)
+				if err != nil {
+					return run{}, err
+				}
 				r, err := fanout(ctx, p, f)
-				r.perWindow = float64(f.server.rss()-before) / float64(p.windows)
+				r.perWindow = cost.perWindow
 				return r, err
 			})
 			if err != nil {
@@ -46,7 +49,7 @@ func measureSignalR(ctx context.Context, p plan) ([]figure, error) {
 		}{
 			{"deliveries/s", "%.0f", func(r run) float64 { return r.perSecond }},
 			{"CPU s per million", "%.1f", func(r run) float64 { return r.cpuPerMega }},
-			{"KiB RSS each, at work", "%.1f", func(r run) float64 { return r.perWindow / 1024 }},
+			{"KiB RSS each, idle", "%.1f", func(r run) float64 { return r.perWindow / 1024 }},
 		} {
 			figures = append(figures, numbers(name+f.name, f.format, pick(all[protocol], f.get), pick(all[""], f.get)))
 		}
