@@ -116,5 +116,12 @@ func TestMB9Owners(t *testing.T) {
 	}
 	moved := &partner{replica: r, tok: r.token("anna", []string{"BB"}), id: anna.id}
 	moved.refused("Subscribe", fields{"compCode": "AA", "topic": "invoices"}, 403, "tenant_forbidden")
+	r.publish("evt.AA.invoices.created", `2`)
+	anna.await(1)
 	moved.must("Peek", fields{"timeout": 0})
+	moved.refused("Receive", nil, 403, "tenant_forbidden")
+	moved.refused("ReceiveBatch", nil, 403, "tenant_forbidden")
+	if got := anna.must("Receive", nil); got.number("deliveryCount") != 1 {
+		t.Fatalf("received %v", got)
+	}
 }

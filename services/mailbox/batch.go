@@ -45,7 +45,7 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 			if err := s.mayLock(st); err != nil {
 				return cut(err, len(answer.GetMessages()) > 0)
 			}
-			m, err := s.pick(ctx, t, id, st, "")
+			m, first, err := s.pick(ctx, t, id, st, "")
 			if err != nil || m == nil {
 				return cut(err, len(answer.GetMessages()) > 0)
 			}
@@ -53,8 +53,8 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 				break
 			}
 			one := &mailboxv1.ReceiveResponse{}
-			if err := s.lockOne(st, m, lasts, one); err != nil {
-				return err
+			if err := s.lockOne(ctx, st, m, first, lasts, one); err != nil {
+				return cut(err, len(answer.GetMessages()) > 0)
 			}
 			answer.Messages = append(answer.Messages, one)
 		}

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,31 @@ func TestMB10Batches(t *testing.T) {
 		t.Fatalf("%d messages are left", n)
 	}
 	if got := p.must("ReceiveBatch", nil)["messages"].([]any); len(got) != 0 {
+		t.Fatalf("received %v", got)
+	}
+}
+
+// A batch ends before it is too large for an answer, or where a message is not for
+// this token; what it left out is still there.
+func TestMB10BatchEndsEarly(t *testing.T) {
+	t.Parallel()
+	r := newWorld(t).start()
+	p := r.partner("anna", "crm", "AA", "BB").subscribe("invoices")
+	p.describe("BB", "invoices")
+	p.must("Subscribe", fields{"compCode": "BB", "topic": "invoices"})
+	large := `"` + strings.Repeat("x", 700<<10) + `"`
+	r.publish("evt.AA.invoices.created", large)
+	r.publish("evt.AA.invoices.created", large)
+	r.publish("evt.BB.invoices.created", `1`)
+	p.await(3)
+	narrow := &partner{replica: r, tok: r.token("anna", []string{"AA"}), id: p.id}
+	for i := range 2 {
+		if got := narrow.must("ReceiveBatch", nil)["messages"].([]any); len(got) != 1 {
+			t.Fatalf("batch %d has %d messages", i, len(got))
+		}
+	}
+	narrow.refused("ReceiveBatch", nil, 403, "tenant_forbidden")
+	if got := p.must("Receive", nil); dataOf(got) != "1" {
 		t.Fatalf("received %v", got)
 	}
 }

@@ -46,6 +46,7 @@ type play struct {
 	m       *model
 	topics  []string
 	next    int
+	crash   *crasher // of the replica that runs
 	crashes int
 }
 
@@ -63,8 +64,8 @@ func TestMailboxModel(t *testing.T) { //nolint:paralleltest // a bubble
 			}()
 			w := newWorld(t, bustest.InProcess())
 			w.t = quiet{t}
-			p := w.start().partner("anna", "crm").subscribe("a").subscribe("b")
-			run := &play{quiet: quiet{t}, w: w, p: p, m: &model{}, topics: []string{"a", "b"}}
+			run := &play{quiet: quiet{t}, w: w, m: &model{}, topics: []string{"a", "b"}}
+			run.p = run.replica().partner("anna", "crm").subscribe("a").subscribe("b")
 			for _, step := range seed {
 				run.step(step)
 			}
@@ -113,9 +114,13 @@ func (r *play) publish(topic string) {
 // crashNext makes the replica end after so many half calls; it is replaced when a
 // call fails.
 func (r *play) crashNext(after int) {
-	crash := &crasher{caller: conn{r.w.nats.Bus().NC}, left: after % 14}
-	s := r.p.s
-	s.copies.caller, s.states.caller = crash, crash
+	r.crash.arm(after % 14)
+}
+
+// replica starts a replica that can be made to end.
+func (r *play) replica() *replica {
+	r.crash = &crasher{caller: conn{r.w.nats.Bus().NC}, left: 1 << 30}
+	return r.w.startOn(r.w.nats.Bus(), func(s *Service) { s.copies.caller, s.states.caller = r.crash, r.crash })
 }
 
 // call makes a call until it is answered, as a partner does.
@@ -127,7 +132,7 @@ func (r *play) call(method string, f fields) (int, fields) {
 		}
 		r.crashes++
 		r.p.stop()
-		r.p = r.p.at(r.w.start())
+		r.p = r.p.at(r.replica())
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/belfry-events/belfry/pkg/api"
+	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -41,7 +43,7 @@ func (s *Service) Receive(ctx context.Context, r *mailboxv1.ReceiveRequest) (*ma
 		if err := s.bury(ctx, st); err != nil {
 			return err
 		}
-		m, err := s.pick(ctx, t, id, st, r.GetMessageId())
+		m, first, err := s.pick(ctx, t, id, st, r.GetMessageId())
 		if err != nil {
 			return err
 		}
@@ -49,7 +51,7 @@ func (s *Service) Receive(ctx context.Context, r *mailboxv1.ReceiveRequest) (*ma
 		if m == nil {
 			return errUnchanged
 		}
-		return s.lockOne(st, m, lasts, answer)
+		return s.lockOne(ctx, st, m, first, lasts, answer)
 	})
 	return answer, s.tell(err)
 }
@@ -70,11 +72,18 @@ func (s *Service) tell(err error) error {
 	return err
 }
 
-// lockOne locks a message and writes what its receiver is told.
-func (s *Service) lockOne(st *state, m *message, lasts time.Duration, answer *mailboxv1.ReceiveResponse) error {
+// lockOne locks a message and writes what its receiver is told. A token that may not
+// act for the message's tenant any more does not get it.
+func (s *Service) lockOne(ctx context.Context, st *state, m *message, first bool, lasts time.Duration, answer *mailboxv1.ReceiveResponse) error {
+	if err := api.PrincipalOf(ctx).Decide(auth.Request{Action: auth.Mailbox, Tenant: m.Header.Get(headerTenant)}); err != nil {
+		return err
+	}
 	limit, _ := strconv.Atoi(m.Header.Get(headerLimit)) // most have none
 	lock, until := newLock(), time.Now().Add(lasts)
 	h := st.lock(held{Seq: m.Seq, Lock: lock, Until: until.UnixMilli(), Limit: limit, Tenant: m.Header.Get(headerTenant)})
+	if first {
+		st.raise(m.Seq)
+	}
 	lockText, messageText, deliveries := lockID(lock), s.messageID(m.Seq), int32(h.Deliveries)
 	answer.LockId, answer.MessageId, answer.DeliveryCount = &lockText, &messageText, &deliveries
 	answer.LockedUntil, answer.Message = timestamppb.New(until), &eventv1.Event{Json: body(m)}
@@ -83,29 +92,28 @@ func (s *Service) lockOne(st *state, m *message, lasts time.Duration, answer *ma
 }
 
 // pick finds the message to receive, the one that is asked for or the first free
-// one, nil if there is none; and raises High where that is how far it has come.
-func (s *Service) pick(ctx context.Context, t *desk, id string, st *state, asked string) (*message, error) {
+// one, nil if there is none. first says that none before it is free, so High rises
+// to it when it is locked, and not before: what lies below High and is not held is
+// confirmed.
+func (s *Service) pick(ctx context.Context, t *desk, id string, st *state, asked string) (m *message, first bool, err error) {
 	if asked != "" {
 		return s.pickAsked(ctx, id, st, asked)
 	}
 	v, err := s.survey(ctx, t, id, st, nil)
-	if err == nil && v.free != nil {
-		st.raise(v.free.Seq) // it was the first free one
-	}
-	return v.free, err
+	return v.free, true, err
 }
 
 // pickAsked finds the message that is asked for.
-func (s *Service) pickAsked(ctx context.Context, id string, st *state, asked string) (*message, error) {
+func (s *Service) pickAsked(ctx context.Context, id string, st *state, asked string) (m *message, first bool, err error) {
 	seq, now, filter := s.sequence(asked), time.Now(), subject.MailboxCopy(id, every)
 	if seq == 0 {
-		return nil, unknownMessage()
+		return nil, false, unknownMessage()
 	}
 	switch st.standing(seq, now) {
 	case gone:
-		return nil, unknownMessage()
+		return nil, false, unknownMessage()
 	case locked:
-		return nil, fault.Field(fault.MessageLocked, "messageId", "is locked; it is offered again if it is not confirmed")
+		return nil, false, fault.Field(fault.MessageLocked, "messageId", "is locked; it is offered again if it is not confirmed")
 	case free:
 	}
 	from := seq
@@ -116,16 +124,15 @@ func (s *Service) pickAsked(ctx context.Context, id string, st *state, asked str
 		l, err := s.look(ctx, filter, from)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, false, err
 		case l.ok && l.m.Seq == seq:
-			if from > st.High {
-				st.raise(seq)
-			}
-			return &l.m, nil
+			return &l.m, from > st.High, nil
 		case !l.ok || l.m.Seq > seq:
-			return s.pickFromLeader(ctx, id, st, seq)
+			m, err = s.pickFromLeader(ctx, id, st, seq)
+			return m, false, err
 		case st.standing(l.m.Seq, now) == free:
-			return s.pickFromLeader(ctx, id, st, seq) // one before it is not received yet
+			m, err = s.pickFromLeader(ctx, id, st, seq) // one before it is not received yet
+			return m, false, err
 		}
 		from = l.m.Seq + 1
 	}

@@ -113,7 +113,8 @@ type MailboxServiceClient interface {
 	// under the same message id.
 	//
 	// Codes subscriber_unknown, mailbox_expired, message_unknown, message_locked,
-	// too_many_locks, invalid_request for a lockTimeout outside 1 to 43,200.
+	// too_many_locks, tenant_forbidden when the token may not act for the message's
+	// comp code any more, invalid_request for a lockTimeout outside 1 to 43,200.
 	Receive(context.Context, *v1.ReceiveRequest) (*v1.ReceiveResponse, error)
 	// Confirm removes a message. It needs the lock that Receive gave, and may be
 	// repeated: the same lock is answered the same, also after its time, after later
@@ -530,7 +531,8 @@ type MailboxServiceHandler interface {
 	// under the same message id.
 	//
 	// Codes subscriber_unknown, mailbox_expired, message_unknown, message_locked,
-	// too_many_locks, invalid_request for a lockTimeout outside 1 to 43,200.
+	// too_many_locks, tenant_forbidden when the token may not act for the message's
+	// comp code any more, invalid_request for a lockTimeout outside 1 to 43,200.
 	Receive(context.Context, *v1.ReceiveRequest) (*v1.ReceiveResponse, error)
 	// Confirm removes a message. It needs the lock that Receive gave, and may be
 	// repeated: the same lock is answered the same, also after its time, after later
