@@ -219,7 +219,8 @@ func TestSR2Actions(t *testing.T) {
 // SR2: grants by resource; and interest on NATS ends with the last subscription.
 func TestSR2GrantsAndInterest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	var audit record
+	w := newWorld(t, audited(&audit))
 	c := w.hubOpen(w.sign(auth.Claims{Subject: "anna", Tenants: []string{"AA", "BB"}, Grants: mustGrants(t, "subscribe:devices"), TTL: time.Hour}))
 	for argument, want := range map[string]string{
 		`{"e":"portos.resources.changed"}`:                                     "grant_missing",
@@ -229,6 +230,9 @@ func TestSR2GrantsAndInterest(t *testing.T) {
 		if e := c.call("Subscribe", argument); !strings.Contains(e, "HubException: "+want) {
 			t.Errorf("%s: %s", argument, e)
 		}
+	}
+	if got := strings.Count(audit.String(), "grant_missing"); got != 3 {
+		t.Errorf("%d refusals are in the audit log: %s", got, audit.String())
 	}
 	tenants := func() int {
 		w.s.hub.mu.Lock()

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -228,6 +230,12 @@ func (w *hubWindow) goodbye(code fault.Code) { w.conn.Goodbye(code) }
 
 // abort implements sink.
 func (w *hubWindow) abort() { w.conn.Abort() }
+
+// remote is whom the audit log names.
+func (w *hubWindow) remote() net.Addr {
+	addr, _ := netip.ParseAddrPort(w.conn.From()) // net/http's own
+	return net.TCPAddrFromAddrPort(addr)
+}
 
 // hub is the protocol's language; nil for those that are none of the hub's.
 func (p protocol) hub() hubprotocol.Protocol {

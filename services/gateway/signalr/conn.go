@@ -41,6 +41,7 @@ type Conn struct {
 	expires int64 // of its ticket
 	slot    int   // on the clock
 	born    int64 // unix seconds
+	from    string
 
 	ctx    context.Context // of its calls
 	cancel context.CancelFunc
@@ -69,8 +70,8 @@ type Conn struct {
 
 func now() time.Time { return time.Now() }
 
-func newConn(s *Server, who *auth.Principal, w way, t ticket, query url.Values) *Conn {
-	c := &Conn{server: s, way: w, token: query.Get("id"), query: query, id: t.id(), expires: t.expires, user: who, born: now().Unix(), release: func() {}}
+func newConn(s *Server, who *auth.Principal, w way, t ticket, query url.Values, from string) *Conn {
+	c := &Conn{server: s, way: w, from: from, token: query.Get("id"), query: query, id: t.id(), expires: t.expires, user: who, born: now().Unix(), release: func() {}}
 	if t.stateful && w == webSocket {
 		c.replay = newReplay()
 	}
@@ -89,6 +90,9 @@ func (c *Conn) User() *auth.Principal {
 	defer c.mu.Unlock()
 	return c.user
 }
+
+// From is the network address that the first request came from.
+func (c *Conn) From() string { return c.from }
 
 // Query is what the client asked for when it connected. It is for Enter.
 func (c *Conn) Query() url.Values { return c.query }
@@ -124,7 +128,13 @@ func (c *Conn) connect(l line, from *source) error {
 			c.end()
 			return fault.Wrap(fault.Unavailable, err, "the hub cannot tell other replicas of the connection")
 		}
+		c.mu.Lock()
 		c.release = release
+		c.mu.Unlock()
+		if c.over.Load() { // it has ended meanwhile, and may have found nothing to release
+			release()
+			return errDraining
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -257,5 +267,8 @@ func (c *Conn) finish() {
 	if window != nil {
 		window.Leave()
 	}
-	c.release()
+	c.mu.Lock()
+	release := c.release
+	c.mu.Unlock()
+	release()
 }

@@ -33,8 +33,10 @@ func (c *Conn) take(b []byte, from *source) error {
 	if from == nil {
 		return nil
 	}
-	if len(from.partial) > 0 {
+	piecemeal := len(from.partial) > 0
+	if piecemeal {
 		b = append(from.partial, b...)
+		from.partial = b // grown, not copied again if this is not the end of it either
 	}
 	for !c.over.Load() {
 		if _, current := c.current(); current != from { // the client has come back on another socket
@@ -50,10 +52,13 @@ func (c *Conn) take(b []byte, from *source) error {
 			return fault.New(fault.FrameTooLarge, "a hub message may have %d bytes", MaxMessage)
 		case err != nil:
 			return wrong(err)
+		case message == nil && piecemeal:
+			return nil
 		case message == nil:
 			from.partial = append([]byte(nil), b...) // of its own size: an idle connection keeps no more
 			return nil
 		}
+		piecemeal = false
 		if err := c.message(message, from); err != nil {
 			return err
 		}

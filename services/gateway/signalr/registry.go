@@ -151,7 +151,7 @@ var (
 // look finds the connection that a request names, or the ticket that it may open
 // one with. Neither: the error says why. Codes invalid_request,
 // connection_forbidden, connection_unknown, connection_elsewhere.
-func (s *Server) look(ctx context.Context, token string, who *auth.Principal) (*Conn, ticket, error) {
+func (s *Server) look(ctx context.Context, token string, who *auth.Principal, asks way) (*Conn, ticket, error) {
 	if token == "" {
 		return nil, ticket{}, fault.Field(fault.InvalidRequest, "id", "is missing: negotiate, and send the connectionToken as id")
 	}
@@ -167,11 +167,13 @@ func (s *Server) look(ctx context.Context, token string, who *auth.Principal) (*
 	case over:
 		return nil, t, fault.Field(fault.ConnectionUnknown, "id", "its connection has ended; negotiate again")
 	}
-	// A peer that cannot be asked is no peer: the client is better off with a new
-	// connection than with none.
-	if owner, err := s.o.Peers.Owner(ctx, t.id()); err == nil && owner != "" {
-		return nil, t, fault.Field(fault.ConnectionElsewhere, "id", "its connection is on replica %s: requests with an id must all reach the same one, so balance this path by a hash of the query parameter id", owner).
-			With("replica", owner)
+	if asks != webSocket || t.stateful { // else there is no request but the first
+		// A peer that cannot be asked is no peer: the client is better off with a new
+		// connection than with none.
+		if owner, err := s.o.Peers.Owner(ctx, t.id()); err == nil && owner != "" {
+			return nil, t, fault.Field(fault.ConnectionElsewhere, "id", "its connection is on replica %s: requests with an id must all reach the same one, so balance this path by a hash of the query parameter id", owner).
+				With("replica", owner)
+		}
 	}
 	if time.Now().Unix() > t.expires {
 		return nil, t, fault.Field(fault.ConnectionUnknown, "id", "its connection has ended, or was not opened within %s; negotiate again", inactive)

@@ -173,8 +173,16 @@ func (c *Conn) comeBack(l line, from *source) {
 	c.out.Lock()
 	defer c.out.Unlock()
 	c.mu.Lock()
+	old := c.line // another one that came back at the same moment
 	c.line, c.source, c.away = l, from, 0
 	c.mu.Unlock()
+	if old != nil {
+		old.abort()
+	}
+	if c.over.Load() { // it has ended meanwhile, and may have found nothing to abort
+		l.abort()
+		return
+	}
 	c.received.Store(now().Unix())
 	// What a client counts and passes over: the answer to a call that it never made.
 	filler := c.append(hubprotocol.Message{Kind: hubprotocol.Completion, InvocationID: "expired"})

@@ -65,9 +65,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if token == "" && asks == webSocket { // skipNegotiation
-		return s.serveWebSocket(w, r, newConn(s, who, asks, newTicket(who, false, now()), query))
+		return s.serveWebSocket(w, r, newConn(s, who, asks, newTicket(who, false, now()), query, r.RemoteAddr))
 	}
-	c, t, err := s.look(r.Context(), token, who)
+	c, t, err := s.look(r.Context(), token, who, asks)
 	switch {
 	case err != nil && over && asks == longPoll && fault.CodeOf(err) == fault.ConnectionUnknown:
 		w.WriteHeader(http.StatusNoContent) // how a client that polls is told that it is over
@@ -75,7 +75,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case c == nil:
-		c = newConn(s, who, asks, t, query)
+		c = newConn(s, who, asks, t, query, r.RemoteAddr)
 	case c.way != asks:
 		return fault.Field(fault.InvalidRequest, "id", "its connection uses %s, and cannot change to %s", c.way, asks)
 	default:
@@ -140,7 +140,7 @@ func (s *Server) existing(r *http.Request) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := s.look(r.Context(), r.URL.Query().Get("id"), who)
+	c, _, err := s.look(r.Context(), r.URL.Query().Get("id"), who, longPoll)
 	if err != nil {
 		return nil, err
 	}

@@ -382,7 +382,7 @@ func TestSR1Clock(t *testing.T) {
 		}
 		open := func(w way) *Conn {
 			tk := newTicket(&principalAnna, w == webSocket, time.Now())
-			return newConn(s, &principalAnna, w, tk, url.Values{"id": {s.seal.write(tk)}})
+			return newConn(s, &principalAnna, w, tk, url.Values{"id": {s.seal.write(tk)}}, "")
 		}
 		enter := func(c *Conn) *pings {
 			p := &pings{}
