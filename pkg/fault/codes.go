@@ -25,6 +25,7 @@ const (
 	UsageError             Code = "usage"                    // the command line is off
 	InvalidSchedule        Code = "invalid_schedule"         // a schedule's rule cannot be read, or never fires; details: field, position
 	InvalidOperation       Code = "invalid_operation"        // an operation that there is not, or that lacks or contradicts something
+	InvalidRule            Code = "invalid_rule"             // an alert rule that cannot work; details: field, line, column
 
 	// unauthenticated: nobody we know is calling.
 	TokenMissing Code = "token_missing" // no credentials where they are required
@@ -80,6 +81,8 @@ const (
 	DeletionExpired Code = "deletion_expired" // what hooks said is too old to count
 	HookRecursion   Code = "hook_recursion"   // a hook's own deletion leads back to what it was asked about, or too deep
 
+	AlertLoop Code = "alert_loop" // the alert rule would be set off by its own alerts, alone or through others
+
 	InTrash          Code = "in_trash"          // the object lies in the trash already
 	NotInTrash       Code = "not_in_trash"      // the object does not lie in the trash
 	VersionBackwards Code = "version_backwards" // an operation carries a lower version than one before it
@@ -94,6 +97,7 @@ const (
 	TooManyConnections   Code = "too_many_connections"   // above the limit of this user, or of this tenant
 	TooManySchedules     Code = "too_many_schedules"     // above the limit of one tenant
 	TooManyHooks         Code = "too_many_hooks"         // above the limit of one tenant
+	TooManyAlerts        Code = "too_many_alerts"        // alert rules above the limit of one tenant
 	RateLimited          Code = "rate_limited"           // more calls than this caller may make; wait as long as Retry-After says
 	TooManyLocks         Code = "too_many_locks"         // above the limit of one subscriber; confirm or release some
 	BacklogFull          Code = "backlog_full"           // too much waits in the subscriber's mailboxes to add the past
@@ -142,6 +146,7 @@ var table = map[Code]row{
 	UsageError:             {Invalid, 0, 4515},
 	InvalidSchedule:        {Invalid, 0, 4516},
 	InvalidOperation:       {Invalid, 0, 4517},
+	InvalidRule:            {Invalid, 0, 4518},
 
 	TokenMissing: {Unauthenticated, 0, 4530},
 	TokenInvalid: {Unauthenticated, 0, 4531},
@@ -193,6 +198,8 @@ var table = map[Code]row{
 	DeletionExpired: {Conflicting, 0, 4566},
 	HookRecursion:   {Conflicting, 0, 4567},
 
+	AlertLoop: {Conflicting, 0, 4577},
+
 	InTrash:          {Conflicting, 0, 4571},
 	NotInTrash:       {Conflicting, 0, 4572},
 	VersionBackwards: {Conflicting, 0, 4573},
@@ -207,6 +214,7 @@ var table = map[Code]row{
 	BacklogFull:          {Exhausted, 0, 4586},
 	TooManySchedules:     {Exhausted, 0, 4587},
 	TooManyHooks:         {Exhausted, 0, 4582},
+	TooManyAlerts:        {Exhausted, 0, 4588},
 	SlowConsumer:         {Exhausted, 0, 4000},
 
 	Unavailable:   {Down, 0, 4010},

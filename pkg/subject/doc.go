@@ -7,6 +7,8 @@
 //	ctl.relay.<relay>                      a relay's cursor
 //	ctl.op.<tenant>.<operation>            an operation that has been relayed
 //	ctl.sub.<subscriber>                   who subscribed when
+//	ctl.alert.<tenant>                     which alert rule changed, and how
+//	ctl.alerted.<tenant>.<rule>.<object>   a rule's last alert about an object
 //	ctl.sched.<tenant>.<schedule>          the last occurrence that became an event
 //	rt.<tenant>.u.<user>                 real-time event to one user   (never stored)
 //	rt.<tenant>.all, rt._.all            … to a tenant, to everybody   (never stored)
