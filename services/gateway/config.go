@@ -26,6 +26,7 @@ type Config struct {
 	DrainWindow          time.Duration `config:"gateway.drain_window" usage:"over how long a gateway that stops spreads the goodbyes to its connections; shorter if there are few"`
 	PresenceGrace        time.Duration `config:"gateway.presence_grace" usage:"how long a user whose last connection closed stays online, so that a page that loads anew does not flap; the same on all gateways"`
 	AllowedOrigins       []string      `config:"gateway.allowed_origins" usage:"hosts of browser pages, beside our own, that may open connections; * allows all"`
+	Compression          bool          `config:"gateway.compression" usage:"compress what goes to WebSockets that can take it (permessage-deflate): less on the line, several times the CPU for each event and connection"`
 	Console              bool          `config:"gateway.console" usage:"serve the console page at /"`
 }
 

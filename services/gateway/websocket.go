@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,6 +51,10 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writer := &lean.Writer{ResponseWriter: w, Timeout: s.config.WriteTimeout}
+	compression := websocket.CompressionDisabled // frames are encoded once for all, uncompressed
+	if s.config.Compression {
+		compression = websocket.CompressionNoContextTakeover // nothing is kept between two messages
+	}
 	var c *connection
 	alive := func() {
 		if c != nil {
@@ -57,11 +62,12 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	ws, err := websocket.Accept(writer, r, &websocket.AcceptOptions{
-		Subprotocols:    []string{Subprotocol},
-		OriginPatterns:  s.config.AllowedOrigins,
-		CompressionMode: websocket.CompressionDisabled, // frames are encoded once for all, uncompressed
-		OnPongReceived:  func(context.Context, []byte) { alive() },
-		OnPingReceived:  func(context.Context, []byte) bool { alive(); return true },
+		Subprotocols:         []string{Subprotocol},
+		OriginPatterns:       s.config.AllowedOrigins,
+		CompressionMode:      compression,
+		CompressionThreshold: compressFrom,
+		OnPongReceived:       func(context.Context, []byte) { alive() },
+		OnPingReceived:       func(context.Context, []byte) bool { alive(); return true },
 	})
 	if err != nil {
 		return // Accept has answered
@@ -71,8 +77,12 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		principal = &auth.Principal{}
 		api.Refused(r.Context(), fault.CodeOf(refused))
 	}
+	var out sink = &webSocketSink{ws: ws, socket: writer.Socket}
+	if w.Header().Get("Sec-WebSocket-Extensions") != "" { // the client offered, and has it
+		out = &deflatingSink{webSocketSink{ws: ws, socket: writer.Socket}, s.config.WriteTimeout}
+	}
 	var full error
-	c, full = s.newConnection(plain, principal, &webSocketSink{ws: ws, socket: writer.Socket}, codes)
+	c, full = s.newConnection(plain, principal, out, codes)
 	switch {
 	case full != nil:
 		code := fault.CodeOf(full)
@@ -237,6 +247,8 @@ func (o *webSocketSink) goodbye(code fault.Code) {
 // abort closes the socket; that it may be closed already is no matter.
 func (o *webSocketSink) abort() { _ = o.socket.Close() }
 
+func (o *webSocketSink) remote() net.Addr { return o.socket.RemoteAddr() }
+
 // authenticate reads and verifies the request's token, from its header or its
 // query: browsers cannot set headers on WebSockets and event streams. A new
 // connection counts as one call.
@@ -251,8 +263,8 @@ func (s *Service) authenticate(r *http.Request) (*auth.Principal, error) {
 
 // record tells the audit log what was refused on an open connection.
 func (s *Service) record(ctx context.Context, c *connection, entry api.Entry) {
-	if out, ok := c.out.(*webSocketSink); ok {
-		entry = entry.From(out.socket.RemoteAddr())
+	if out, ok := c.out.(interface{ remote() net.Addr }); ok {
+		entry = entry.From(out.remote())
 	}
 	s.audit.Record(ctx, entry.Of(c.who()))
 }
