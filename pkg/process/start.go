@@ -2,9 +2,12 @@ package process
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/bus"
@@ -100,18 +103,14 @@ func (p *Process) openNATS(ctx context.Context) (_ closer, err error) {
 }
 
 func (p *Process) openBus(ctx context.Context) (closer, error) {
-	var o bus.Options
-	if p.embedded != nil {
-		o = p.embedded.Bus
-	} else {
-		c, err := p.o.Config.NATS.BusConfig(p.o.Name)
-		if err != nil {
-			return nil, err
-		}
-		o.Config = c
-	}
-	o.Name, o.Log, o.Registry = p.o.Name, p.log, p.registry
 	err := p.patiently(ctx, "bus", func(ctx context.Context) (err error) {
+		var o bus.Options
+		if p.embedded != nil {
+			o = p.embedded.Bus
+		} else if o.Config, err = p.o.Config.NATS.BusConfig(p.o.Name); err != nil { // read anew: a wrong password is corrected in its file
+			return err
+		}
+		o.Name, o.Log, o.Registry = p.o.Name, p.log, p.registry
 		p.bus, err = bus.Connect(ctx, o)
 		return err
 	})
@@ -144,10 +143,13 @@ func (p *Process) openTopology(ctx context.Context) (closer, error) {
 }
 
 // patiently tries until it succeeds, as long as what is in the way may go away:
-// NATS that is not up yet, a cluster without a leader, a stream that an operator
-// must decide about. Meanwhile the process is not ready and says why.
+// NATS that is not up yet or refuses us, a cluster without a leader or with too few
+// servers, a stream that an operator must decide about. Meanwhile the process is
+// not ready and says why: an end, and a restart, would only hide the sentence.
 func (p *Process) patiently(ctx context.Context, part string, try func(context.Context) error) error {
 	var state atomic.Pointer[error]
+	var starting error = fault.New(fault.Starting, "%s: not there yet", part)
+	state.Store(&starting)
 	p.health.Add(part, func(context.Context) error {
 		if err := state.Load(); err != nil {
 			return *err
@@ -157,7 +159,7 @@ func (p *Process) patiently(ctx context.Context, part string, try func(context.C
 	var last fault.Code
 	for {
 		err := try(ctx)
-		if !isDown(err) {
+		if !isDown(err) && !isRefused(err) {
 			state.Store(nil)
 			return err
 		}
@@ -172,4 +174,10 @@ func (p *Process) patiently(ctx context.Context, part string, try func(context.C
 			return ctx.Err()
 		}
 	}
+}
+
+// isRefused says that NATS answered, and what it said may change without us: a
+// password is corrected there or in our file, a server joins.
+func isRefused(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, topology.ErrTooFewServers)
 }

@@ -28,6 +28,10 @@ const (
 	replicasNotSupported jetstream.ErrorCode = 10074 // more than one replica on a single server
 )
 
+// ErrTooFewServers is inside the fault when a stream shall have more replicas than
+// there are servers.
+var ErrTooFewServers = errors.New("more replicas than servers")
+
 // ensurer is one run of Ensure.
 type ensurer struct {
 	js     jetstream.JetStream
@@ -79,10 +83,19 @@ func (e *ensurer) try(ctx context.Context, what string, call func(context.Contex
 		}
 		select {
 		case <-ctx.Done():
-			return fault.Wrap(fault.Unavailable, err, "%s: JetStream does not answer", what)
+			return outOfTime(what, err)
 		case <-time.After(retryWait):
 		}
 	}
+}
+
+// outOfTime is why there was no answer that counts. No peers means a cluster that is
+// still coming up; after all that time, more likely one that is too small.
+func outOfTime(what string, err error) error {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == noSuitablePeers {
+		return fault.Wrap(fault.Unavailable, errors.Join(ErrTooFewServers, err), "%s: the cluster has fewer servers, or less room, than nats.replicas asks for", what).With("field", "replicas")
+	}
+	return fault.Wrap(fault.Unavailable, err, "%s: JetStream does not answer", what)
 }
 
 func transient(err error) bool {
@@ -102,7 +115,7 @@ func explain(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &api) && api.ErrorCode == replicasNotSupported:
-		return fault.Wrap(fault.InvalidConfig, err, "replicas: a single NATS server cannot keep more than one").With("field", "replicas")
+		return fault.Wrap(fault.InvalidConfig, errors.Join(ErrTooFewServers, err), "replicas: a single NATS server cannot keep more than one").With("field", "replicas")
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		return fault.Wrap(fault.Unavailable, err, "%s: the connection is closed", what)
 	}
