@@ -241,11 +241,16 @@ func TestPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `KEY                  VALUE           SOURCE
+
 http.addr            127.0.0.1:8080  default
+
 log.debug            false           default
+
 nats.password                        default
 nats.url                             default
+
 trace.sample         1               default
+
 gateway.ping_every   1h30m           environment BELFRY_GATEWAY_PING_EVERY
 gateway.queue_bytes  1000            flag --queue
 gateway.workers      4               default

@@ -85,12 +85,26 @@ func maskURLs(list string) string {
 	return strings.Join(items, ",")
 }
 
-// Print writes key, value and source as a table.
+// Print writes key, value and source as a table, with a blank line between the keys of
+// one prefix and the next.
 func (v *Values) Print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "KEY\tVALUE\tSOURCE")
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "KEY\tVALUE\tSOURCE") // a Builder has no errors
+	group := ""
 	for _, e := range v.Entries {
+		prefix, _, _ := strings.Cut(e.Key, ".")
+		if prefix != group {
+			_, _ = fmt.Fprintln(t, "\t\t") // an empty line would end the columns
+		}
+		group = prefix
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", e.Key, e.Value, e.Source)
 	}
-	return t.Flush()
+	_ = t.Flush()
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }

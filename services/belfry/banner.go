@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type banner struct {
 	process.Addresses
 	config process.Config
+	parts  []string // that run here
 	took   time.Duration
 }
 
@@ -39,17 +41,34 @@ func (b banner) print(w io.Writer) {
 	if b.config.NATS.URL == "" {
 		line("  Data    %s", b.config.DataDir)
 	}
-	me, dir := os.Args[0], b.dataDirFlag()
-	line("\nThree things to try, in another terminal:\n")
-	line("  TOKEN=$(%s token --user %s --tenant %s%s)\n", me, demoUser, demoTenant, dir)
-	line("  # watch the events of a tenant")
-	line("  curl -N -H \"Authorization: Bearer $TOKEN\" '%s/v1/sse?topic=invoices'\n", b.HTTP)
-	line("  # publish over HTTP")
-	line("  curl %s/v1/events -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/cloudevents+json' \\", b.HTTP)
-	line(`    -d '{"specversion":"1.0","id":"'$RANDOM'","source":"/curl","type":"invoices.created","data":{"total":12}}'` + "\n")
-	line("  # publish over NATS, with any client:  nats pub evt.%s.invoices.created '{\"total\":12}'", demoTenant)
-	line("  %s publish invoices.created '{\"total\":12}' --tenant %s%s\n", me, demoTenant, b.natsFlag())
+	b.examples(line, os.Args[0])
 }
+
+// examples are what to try, of the services that run here: copied as they are, each
+// does what its line says.
+func (b banner) examples(line func(string, ...any), me string) {
+	call := b.urlFlag() + b.dataDirFlag()
+	line("\nThings to try, in another terminal:\n")
+	if b.runs("gateway") {
+		line("  # a window, beside the page above; and what it shows, published over HTTP")
+		line("  TOKEN=$(%s token --user %s --tenant %s%s)", me, demoUser, demoTenant, b.dataDirFlag())
+		line("  curl -N -H \"Authorization: Bearer $TOKEN\" '%s/v1/sse?topic=invoices' &", b.HTTP)
+		line("  curl %s/v1/events -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/cloudevents+json' \\", b.HTTP)
+		line(`    -d '{"specversion":"1.0","id":"'$RANDOM'","source":"/curl","type":"invoices.created","data":{"total":12}}'` + "\n")
+	}
+	line("  # over NATS, with any client:  nats pub evt.%s.invoices.created '{\"total\":12}'", demoTenant)
+	line("  %s publish invoices.created '{\"total\":12}' --tenant %s%s\n", me, demoTenant, b.natsFlag())
+	if b.runs("mailbox") {
+		line("  # a mailbox: keeps every invoice from now on for a partner, until it is confirmed")
+		line("  %[1]s mailbox register crm%[2]s && %[1]s mailbox subscribe crm invoices%[2]s; %[1]s mailbox poll crm --confirm%[2]s\n", me, call)
+	}
+	if b.runs("scheduler") {
+		line("  # the clock: an invoice every ten seconds, until \"schedule delete tick\"")
+		line("  %s schedule add tick --every 10s --publish invoices.created%s\n", me, call)
+	}
+}
+
+func (b banner) runs(part string) bool { return slices.Contains(b.parts, part) }
 
 // open is the URL of the console. Its token is in the fragment, which browsers do
 // not send anywhere. A process that others can reach prints none: its output may
@@ -70,13 +89,20 @@ func (b banner) open() string {
 	return b.HTTP + "/#token=" + token
 }
 
-// dataDirFlag and natsFlag are what other commands need to find this process, if
+// dataDirFlag, urlFlag and natsFlag are what other commands need to find this process, if
 // it is not where they look by themselves.
 func (b banner) dataDirFlag() string {
 	if b.config.DataDir == process.Default().DataDir {
 		return ""
 	}
 	return " --data-dir " + b.config.DataDir
+}
+
+func (b banner) urlFlag() string {
+	if b.config.HTTP == process.Default().HTTP {
+		return ""
+	}
+	return " --url " + b.HTTP
 }
 
 func (b banner) natsFlag() string {

@@ -14,7 +14,7 @@ func BenchmarkStartStop(b *testing.B) {
 	var up, down time.Duration
 	for b.Loop() {
 		ctx, cancel := context.WithCancel(b.Context())
-		ready := &signalled{when: "Three things", seen: make(chan struct{})}
+		ready := &signalled{when: "Things to try", seen: make(chan struct{})}
 		done := make(chan error, 1)
 		began := time.Now()
 		go func() {

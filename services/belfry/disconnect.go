@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"context"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +11,7 @@ import (
 )
 
 func newDisconnect(std stdio) *cobra.Command {
-	o := newOperator(std)
+	c := newCaller(std, gatewayv1connect.NewGatewayServiceClient)
 	var ask gatewayv1.DisconnectRequest
 	cmd := &cobra.Command{
 		Use:   "disconnect <user>",
@@ -28,27 +28,19 @@ It takes the grant admin.`,
 			if args[0] == "" {
 				return fault.New(fault.UsageError, "the user's name is empty")
 			}
-			client, url, option, err := o.dial(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := within(cmd, answerWithin)
-			defer cancel()
-			ask.User = args[0]
-			if cmd.Flags().Changed("tenant") || o.remote.token == "" {
-				ask.Tenant = o.remote.tenants[0]
-			}
-			answer, err := gatewayv1connect.NewGatewayServiceClient(client, url, option).Disconnect(ctx, &ask)
-			if err != nil {
-				return err
-			}
-			return o.show(answer, func() error {
-				_, err := fmt.Fprintf(std.out, "closed %d connections of %s at %d gateways\n", answer.GetConnections(), ask.GetUser(), answer.GetGateways())
-				return err
-			})
+			return c.run(func(ctx context.Context, args []string) error {
+				ask.User, ask.Tenant = args[0], c.tenant
+				answer, err := c.api.Disconnect(ctx, &ask)
+				if err != nil {
+					return err
+				}
+				return c.show(answer, func() error {
+					return c.print("closed %d connections of %s at %d gateways", answer.GetConnections(), ask.GetUser(), answer.GetGateways())
+				})
+			})(cmd, args)
 		},
 	}
 	cmd.Flags().BoolVar(&ask.Reconnect, "reconnect", false, "tell the clients to come back at once")
-	o.flags(cmd)
+	c.flags(cmd)
 	return cmd
 }

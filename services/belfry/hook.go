@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +20,7 @@ import (
 func newHook(std stdio) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "hook",
-		Short: "Handlers that are asked before something is deleted",
+		Short: "Have a say before something is deleted",
 		Long: `A hook is asked before an object is deleted. One of sys.userDelete may refuse that
 a user goes to the trash; one of frm.objectToDelete is told, and cannot refuse.
 
@@ -34,40 +33,16 @@ not answer in time, what it could have refused is refused, unless it is --fail-o
 	},
 		newHookAdd(std), newHookList(std), newHookTest(std), newHookServe(std), newHookVerdicts(std),
 		newHookSwitch(std, "enable", "Ask a hook again", false), newHookSwitch(std, "disable", "Ask a hook no more, and keep it", true),
-		newHookRotate(std), newHookRemove(std))
+		newHookRotate(std), newHookDelete(std))
 }
 
 // hooker is how the commands of the group talk to the hooks' API.
 type hooker struct {
-	operator
-	objecteventv1connect.HookServiceClient
-	tenant string // of requests; "" = the token's only one
+	*caller[objecteventv1connect.HookServiceClient]
 }
 
-func newHooker(std stdio) *hooker { return &hooker{operator: newOperator(std)} }
-
-func (c *hooker) dial(cmd *cobra.Command) error {
-	client, url, option, err := c.operator.dial(cmd)
-	if err != nil {
-		return err
-	}
-	if cmd.Flags().Changed("tenant") {
-		c.tenant = c.remote.tenants[0]
-	}
-	c.HookServiceClient = objecteventv1connect.NewHookServiceClient(client, url, option)
-	return nil
-}
-
-// run makes a command's function out of one that has the connection, and its time.
-func (c *hooker) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := c.dial(cmd); err != nil {
-			return err
-		}
-		ctx, cancel := within(cmd, callWithin)
-		defer cancel()
-		return do(ctx, args)
-	}
+func newHooker(std stdio) hooker {
+	return hooker{newCaller(std, objecteventv1connect.NewHookServiceClient)}
 }
 
 func newHookAdd(std stdio) *cobra.Command {
@@ -81,7 +56,7 @@ func newHookAdd(std stdio) *cobra.Command {
   belfry hook add archive --event frm.objectToDelete --topic invoices`,
 		RunE: c.run(func(ctx context.Context, args []string) error {
 			r.Tenant, r.Name, r.Timeout = c.tenant, args[0], durationpb.New(timeout)
-			answer, err := c.CreateHook(ctx, r)
+			answer, err := c.api.CreateHook(ctx, r)
 			if err != nil {
 				return err
 			}
@@ -110,21 +85,19 @@ func newHookList(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the hooks of a tenant", Args: cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, _ []string) error {
-			answer, err := c.ListHooks(ctx, &objecteventv1.ListHooksRequest{Tenant: c.tenant})
+			answer, err := c.api.ListHooks(ctx, &objecteventv1.ListHooksRequest{Tenant: c.tenant})
 			if err != nil {
 				return err
 			}
-			return c.show(answer, func() error { return tabulateHooks(c.std.out, answer.GetHooks()) })
+			return c.show(answer, func() error { return listHooks(c.std.out, answer.GetHooks()) })
 		}),
 	}
 	c.flags(cmd)
 	return cmd
 }
 
-func tabulateHooks(out io.Writer, hooks []*objecteventv1.Hook) error {
-	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "NAME\tASKED\tABOUT\tAT\tTIMEOUT\tSILENCE\tSTATE")
-	for _, h := range hooks {
+func listHooks(out io.Writer, hooks []*objecteventv1.Hook) error {
+	return tabulate(out, "no hooks", "NAME\tASKED\tABOUT\tAT\tTIMEOUT\tSILENCE\tSTATE", hooks, func(h *objecteventv1.Hook) []any {
 		about, at, silence, state := "all", h.GetSubject()+h.GetUrl(), "refuses", "circuit "+h.GetCircuit()
 		if len(h.GetTopics()) > 0 {
 			about = strings.Join(h.GetTopics(), ",")
@@ -135,9 +108,8 @@ func tabulateHooks(out io.Writer, hooks []*objecteventv1.Hook) error {
 		if h.GetDisabled() {
 			state = "disabled"
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", h.GetName(), strings.Join(h.GetEvents(), ","), about, at, h.GetTimeout().AsDuration(), silence, state)
-	}
-	return t.Flush()
+		return []any{h.GetName(), strings.Join(h.GetEvents(), ","), about, at, h.GetTimeout().AsDuration(), silence, state}
+	})
 }
 
 func newHookTest(std stdio) *cobra.Command {
@@ -149,10 +121,10 @@ func newHookTest(std stdio) *cobra.Command {
 		RunE: c.run(func(ctx context.Context, args []string) error {
 			r.Tenant, r.Name = c.tenant, args[0]
 			var err error
-			if r.Old, err = values("--old", old); err != nil {
+			if r.Old, err = c.values("--old", old); err != nil {
 				return err
 			}
-			answer, err := c.TestHook(ctx, r)
+			answer, err := c.api.TestHook(ctx, r)
 			if err != nil {
 				return err
 			}
@@ -170,7 +142,7 @@ func newHookTest(std stdio) *cobra.Command {
 	fs.StringVar(&r.Topic, "topic", "", "about an object of this topic (default the hook's first, else users)")
 	fs.StringVar(&r.Object, "object", "test", "id of the object")
 	fs.StringVar(&r.Mode, "mode", "trash", "trash, or delete: without trash")
-	fs.StringVar(&old, "old", "", "its values, a `JSON` object")
+	fs.StringVar(&old, "old", "", "its values, a `JSON` object, @file, or - for what comes in")
 	c.flags(cmd)
 	return cmd
 }
@@ -184,15 +156,20 @@ func said(a *objecteventv1.HookAnswer) string {
 	return line
 }
 
-// values reads a flag with a JSON object; "" = none. Code usage.
-func values(flag, text string) (*objecteventv1.Values, error) {
-	if text == "" {
+// values reads a flag with a JSON object, a file of one, or - for what comes in; "" =
+// none. Code usage.
+func (o *operator) values(flag, arg string) (*objecteventv1.Values, error) {
+	if arg == "" {
 		return nil, nil //nolint:nilnil // an absent message
 	}
-	if json.Unmarshal([]byte(text), new(map[string]json.RawMessage)) != nil {
+	text, err := readData(arg, o.std.in, int64(o.set.process.Events.MaxBytes))
+	if err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(text, new(map[string]json.RawMessage)) != nil {
 		return nil, fault.New(fault.UsageError, `%s: must be a JSON object like '{"total":12}'`, flag)
 	}
-	return &objecteventv1.Values{Json: []byte(text)}, nil
+	return &objecteventv1.Values{Json: text}, nil
 }
 
 func newHookVerdicts(std stdio) *cobra.Command {
@@ -205,7 +182,7 @@ func newHookVerdicts(std stdio) *cobra.Command {
 			r.Tenant, r.Since = c.tenant, timestamppb.New(time.Now().Add(-since))
 			all := &objecteventv1.ListVerdictsResponse{}
 			for more := true; more; more = all.GetMore() {
-				page, err := c.ListVerdicts(ctx, r)
+				page, err := c.api.ListVerdicts(ctx, r)
 				if err != nil {
 					return err
 				}
@@ -238,12 +215,12 @@ func newHookSwitch(std stdio, use, short string, disabled bool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use + " <name>", Short: short, Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			found, err := c.GetHook(ctx, &objecteventv1.GetHookRequest{Tenant: c.tenant, Name: args[0]})
+			found, err := c.api.GetHook(ctx, &objecteventv1.GetHookRequest{Tenant: c.tenant, Name: args[0]})
 			if err != nil {
 				return err
 			}
 			h := found.GetHook()
-			answer, err := c.UpdateHook(ctx, &objecteventv1.UpdateHookRequest{
+			answer, err := c.api.UpdateHook(ctx, &objecteventv1.UpdateHookRequest{
 				Tenant: c.tenant, Name: h.GetName(), Revision: &h.Revision, Events: h.GetEvents(), Topics: h.GetTopics(),
 				Url: h.GetUrl(), Timeout: h.GetTimeout(), FailOpen: h.GetFailOpen(), Disabled: disabled,
 			})
@@ -263,7 +240,7 @@ func newHookRotate(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rotate <name>", Short: "Give a hook at a URL a new secret", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			answer, err := c.RotateHookSecret(ctx, &objecteventv1.RotateHookSecretRequest{Tenant: c.tenant, Name: args[0], Overlap: durationpb.New(overlap)})
+			answer, err := c.api.RotateHookSecret(ctx, &objecteventv1.RotateHookSecretRequest{Tenant: c.tenant, Name: args[0], Overlap: durationpb.New(overlap)})
 			if err != nil {
 				return err
 			}
@@ -277,16 +254,16 @@ func newHookRotate(std stdio) *cobra.Command {
 	return cmd
 }
 
-func newHookRemove(std stdio) *cobra.Command {
+func newHookDelete(std stdio) *cobra.Command {
 	c := newHooker(std)
 	cmd := &cobra.Command{
-		Use: "remove <name>", Short: "Remove a hook; its verdicts stay", Args: cobra.ExactArgs(1),
+		Use: "delete <name>", Short: "Forget a hook; its verdicts stay", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			answer, err := c.DeleteHook(ctx, &objecteventv1.DeleteHookRequest{Tenant: c.tenant, Name: args[0]})
+			answer, err := c.api.DeleteHook(ctx, &objecteventv1.DeleteHookRequest{Tenant: c.tenant, Name: args[0]})
 			if err != nil {
 				return err
 			}
-			return c.show(answer, func() error { return c.print("%s is removed", args[0]) })
+			return c.show(answer, func() error { return c.print("%s is gone", args[0]) })
 		}),
 	}
 	c.flags(cmd)

@@ -40,7 +40,7 @@ func TestOE4AVetoFromATerminal(t *testing.T) {
 	must(`guard is disabled`, "hook disable guard")
 	must(`guard\s+sys\.userDelete\s+all\s+hook\.AA\.guard\s+2s\s+refuses\s+disabled`, "hook list")
 	must(`raised`, "object trash users 42", "--old", `{"admin":true}`)
-	must(`guard is removed`, "hook remove guard")
+	must(`guard is gone`, "hook delete guard")
 	must(`users\.deleted`, "object trash users 44 --unasked")
 	must(`created`, "object insert invoices 4711", "--new", `{"total":12}`)
 	if _, err := call("object purge users 99"); err == nil {

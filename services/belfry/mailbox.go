@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,7 @@ import (
 func newMailbox(std stdio) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "mailbox",
-		Short: "Guaranteed delivery: keep events for a partner until they are confirmed",
+		Short: "Keep events for a partner until they are confirmed",
 		Long: `A subscriber has mailboxes, one for each topic that it subscribed to. From then on
 every event of the topic waits there, in order, until it is confirmed, however long
 the subscriber is away (up to ten days, unless set).`,
@@ -30,37 +28,17 @@ the subscriber is away (up to ten days, unless set).`,
 
 // postman is how the commands of the group talk to the mailbox service.
 type postman struct {
-	operator
-	mailboxv1connect.MailboxServiceClient
+	*caller[mailboxv1connect.MailboxServiceClient]
 }
 
-func newPostman(std stdio) *postman { return &postman{operator: newOperator(std)} }
-
-func (c *postman) dial(cmd *cobra.Command) error {
-	client, url, option, err := c.operator.dial(cmd)
-	if err != nil {
-		return err
-	}
-	c.MailboxServiceClient = mailboxv1connect.NewMailboxServiceClient(client, url, option)
-	return nil
-}
-
-// run makes a command's function out of one that has the connection, and its time.
-func (c *postman) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := c.dial(cmd); err != nil {
-			return err
-		}
-		ctx, cancel := within(cmd, answerWithin)
-		defer cancel()
-		return do(ctx, args)
-	}
+func newPostman(std stdio) postman {
+	return postman{newCaller(std, mailboxv1connect.NewMailboxServiceClient)}
 }
 
 // subscriber is the id of the subscriber that the caller has registered under a
 // name. Code subscriber_unknown.
-func (c *postman) subscriber(ctx context.Context, name string) (string, error) {
-	all, err := c.ViewSubscribers(ctx, &mailboxv1.ViewSubscribersRequest{})
+func (c postman) subscriber(ctx context.Context, name string) (string, error) {
+	all, err := c.api.ViewSubscribers(ctx, &mailboxv1.ViewSubscribersRequest{})
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +55,7 @@ func newMailboxRegister(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "register <name>", Short: "Make a subscriber, or find the one of this name", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			answer, err := c.Register(ctx, &mailboxv1.RegisterRequest{SubscriberName: args[0]})
+			answer, err := c.api.Register(ctx, &mailboxv1.RegisterRequest{SubscriberName: args[0]})
 			if err != nil {
 				return err
 			}
@@ -97,8 +75,8 @@ func newMailboxSubscribe(std stdio) *cobra.Command {
 			if r.SubscriberId, err = c.subscriber(ctx, args[0]); err != nil {
 				return err
 			}
-			r.CompCode, r.Topic = c.remote.tenants[0], args[1]
-			answer, err := c.Subscribe(ctx, &r)
+			r.CompCode, r.Topic = c.tenant, args[1]
+			answer, err := c.api.Subscribe(ctx, &r)
 			if err != nil {
 				return err
 			}
@@ -120,7 +98,7 @@ func newMailboxUnsubscribe(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := c.Unsubscribe(ctx, &mailboxv1.UnsubscribeRequest{SubscriberId: id, CompCode: c.remote.tenants[0], Topic: args[1]})
+			answer, err := c.api.Unsubscribe(ctx, &mailboxv1.UnsubscribeRequest{SubscriberId: id, CompCode: c.tenant, Topic: args[1]})
 			if err != nil {
 				return err
 			}
@@ -135,14 +113,14 @@ func newMailboxConfirm(std stdio) *cobra.Command {
 	c := newPostman(std)
 	cmd := &cobra.Command{
 		Use: "confirm <name> <message> <lock>", Short: "Remove a message that was received", Args: cobra.ExactArgs(3),
-		Long: `Remove a message that "belfry mailbox poll --once" has printed with its lock. It may be
-repeated: the same lock is answered the same.`,
+		Long: `Remove a message that "belfry mailbox poll" has printed and locked. It may be repeated:
+the same lock is answered the same.`,
 		RunE: c.run(func(ctx context.Context, args []string) error {
 			id, err := c.subscriber(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			answer, err := c.Confirm(ctx, &mailboxv1.ConfirmRequest{SubscriberId: id, MessageId: args[1], LockId: args[2]})
+			answer, err := c.api.Confirm(ctx, &mailboxv1.ConfirmRequest{SubscriberId: id, MessageId: args[1], LockId: args[2]})
 			if err != nil {
 				return err
 			}
@@ -165,13 +143,12 @@ func newMailboxList(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := c.ViewSubscriptions(ctx, &mailboxv1.ViewSubscriptionsRequest{SubscriberId: id})
+			answer, err := c.api.ViewSubscriptions(ctx, &mailboxv1.ViewSubscriptionsRequest{SubscriberId: id})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error {
-				return c.table("TENANT\tTOPIC\tWAITING\tDEAD\tVERBS", len(answer.GetSubscriptions()), func(i int) []any {
-					s := answer.GetSubscriptions()[i]
+				return tabulate(c.std.out, "no mailboxes", "TENANT\tTOPIC\tWAITING\tDEAD\tVERBS", answer.GetSubscriptions(), func(s *mailboxv1.Subscription) []any {
 					return []any{s.GetCompCode(), s.GetTopic(), s.GetMessageCount(), s.GetDeadLetterCount(), verbs(s.GetVerbs())}
 				})
 			})
@@ -181,14 +158,13 @@ func newMailboxList(std stdio) *cobra.Command {
 	return cmd
 }
 
-func (c *postman) listSubscribers(ctx context.Context) error {
-	answer, err := c.ViewSubscribers(ctx, &mailboxv1.ViewSubscribersRequest{})
+func (c postman) listSubscribers(ctx context.Context) error {
+	answer, err := c.api.ViewSubscribers(ctx, &mailboxv1.ViewSubscribersRequest{})
 	if err != nil {
 		return err
 	}
 	return c.show(answer, func() error {
-		return c.table("NAME\tID\tLAST POLLED\tEXPIRES", len(answer.GetSubscribers()), func(i int) []any {
-			s := answer.GetSubscribers()[i]
+		return tabulate(c.std.out, "no subscribers", "NAME\tID\tLAST POLLED\tEXPIRES", answer.GetSubscribers(), func(s *mailboxv1.Subscriber) []any {
 			expires := "-"
 			switch {
 			case s.GetExpired():
@@ -210,13 +186,12 @@ func newMailboxTopics(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "topics", Short: "List the topics that can be subscribed to", Args: cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, _ []string) error {
-			answer, err := c.ViewTopics(ctx, &mailboxv1.ViewTopicsRequest{})
+			answer, err := c.api.ViewTopics(ctx, &mailboxv1.ViewTopicsRequest{})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error {
-				return c.table("TENANT\tTOPIC\tDESCRIPTION", len(answer.GetTopics()), func(i int) []any {
-					t := answer.GetTopics()[i]
+				return tabulate(c.std.out, "no topics", "TENANT\tTOPIC\tDESCRIPTION", answer.GetTopics(), func(t *mailboxv1.Topic) []any {
 					return []any{t.GetCompCode(), t.GetTopic(), t.GetDescription()}
 				})
 			})
@@ -232,37 +207,16 @@ func newMailboxDescribe(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "describe <topic>", Short: "Say what a topic is; it can be subscribed to before anything was published", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			r.Name, r.CompCode = args[0], c.remote.tenants[0]
-			answer, err := c.DescribeTopic(ctx, &r)
+			r.Name, r.CompCode = args[0], c.tenant
+			answer, err := c.api.DescribeTopic(ctx, &r)
 			if err != nil {
 				return err
 			}
-			return c.show(answer, func() error { return c.print("%s of %s is described", args[0], r.GetCompCode()) })
+			return c.show(answer, func() error { return c.print("%s is described", args[0]) })
 		}),
 	}
 	cmd.Flags().StringVar(&r.Description, "description", "", "for people")
 	cmd.Flags().StringVar(&r.Schema, "schema", "", "JSON Schema of the events' data, as JSON `text`")
 	c.flags(cmd)
 	return cmd
-}
-
-// table prints rows under a head; no rows are said, not shown.
-func (c *postman) table(head string, rows int, row func(int) []any) error {
-	if rows == 0 {
-		return c.print("none")
-	}
-	w := tabwriter.NewWriter(c.std.out, 0, 0, 2, ' ', 0)
-	if _, err := fmt.Fprintln(w, head); err != nil {
-		return err
-	}
-	for i := range rows {
-		for j, cell := range row(i) {
-			if j > 0 {
-				_, _ = fmt.Fprint(w, "\t") // errors are Flush's
-			}
-			_, _ = fmt.Fprint(w, cell)
-		}
-		_, _ = fmt.Fprintln(w)
-	}
-	return w.Flush()
 }

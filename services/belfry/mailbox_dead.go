@@ -20,7 +20,7 @@ func newMailboxDead(std stdio) *cobra.Command {
 			}
 			all := &mailboxv1.ViewDeadLettersResponse{}
 			for more, after := true, ""; more; more = all.GetMore() {
-				page, err := c.ViewDeadLetters(ctx, &mailboxv1.ViewDeadLettersRequest{SubscriberId: id, After: after})
+				page, err := c.api.ViewDeadLetters(ctx, &mailboxv1.ViewDeadLettersRequest{SubscriberId: id, After: after})
 				if err != nil {
 					return err
 				}
@@ -30,8 +30,7 @@ func newMailboxDead(std stdio) *cobra.Command {
 				}
 			}
 			return c.show(all, func() error {
-				return c.table("MESSAGE\tTENANT\tTOPIC\tDELIVERIES\tGIVEN UP", len(all.GetDeadLetters()), func(i int) []any {
-					d := all.GetDeadLetters()[i]
+				return tabulate(c.std.out, "no dead letters", "MESSAGE\tTENANT\tTOPIC\tDELIVERIES\tGIVEN UP", all.GetDeadLetters(), func(d *mailboxv1.DeadLetter) []any {
 					return []any{d.GetMessageId(), d.GetCompCode(), d.GetTopic(), d.GetDeliveryCount(), d.GetBuried().AsTime().Local().Format("2006-01-02 15:04")}
 				})
 			})
@@ -52,7 +51,7 @@ func newMailboxRedrive(std stdio) *cobra.Command {
 			}
 			all := &mailboxv1.RedriveResponse{}
 			for more := true; more; more = all.GetMore() {
-				part, err := c.Redrive(ctx, &mailboxv1.RedriveRequest{SubscriberId: id, MessageIds: args[1:]})
+				part, err := c.api.Redrive(ctx, &mailboxv1.RedriveRequest{SubscriberId: id, MessageIds: args[1:]})
 				if err != nil {
 					return err
 				}

@@ -20,7 +20,7 @@ import (
 
 // poller is one run of "belfry mailbox poll".
 type poller struct {
-	*postman
+	postman
 	name, id string
 	command  string        // handles an event; "" = print it
 	confirm  bool          // what is printed
@@ -108,7 +108,7 @@ func (p *poller) poll(ctx context.Context) error {
 // next locks the next message; nil = there was none yet, or another was faster.
 func (p *poller) next(ctx context.Context) (*mailboxv1.ReceiveResponse, error) {
 	timeout := int32(peekSeconds)
-	peek, err := p.Peek(ctx, &mailboxv1.PeekRequest{SubscriberId: p.id, Timeout: &timeout})
+	peek, err := p.api.Peek(ctx, &mailboxv1.PeekRequest{SubscriberId: p.id, Timeout: &timeout})
 	if err != nil || peek.NextMessageId == nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (p *poller) next(ctx context.Context) (*mailboxv1.ReceiveResponse, error) {
 func (p *poller) take(ctx context.Context, id string) (*mailboxv1.ReceiveResponse, error) {
 	lock := int32(p.lock.Seconds())
 	for lost := false; ; {
-		m, err := p.Receive(ctx, &mailboxv1.ReceiveRequest{SubscriberId: p.id, MessageId: id, LockTimeout: &lock})
+		m, err := p.api.Receive(ctx, &mailboxv1.ReceiveRequest{SubscriberId: p.id, MessageId: id, LockTimeout: &lock})
 		code := fault.CodeOf(err)
 		switch {
 		case err == nil:
@@ -184,7 +184,7 @@ func (p *poller) insist(ctx context.Context, m *mailboxv1.ReceiveResponse) error
 func (p *poller) keep(ctx context.Context, m *mailboxv1.ReceiveResponse, lose context.CancelCauseFunc) {
 	lock := int32(p.lock.Seconds())
 	for pause(ctx, p.lock/3) == nil {
-		_, err := p.Renew(ctx, &mailboxv1.RenewRequest{SubscriberId: p.id, MessageId: m.GetMessageId(), LockId: m.GetLockId(), LockTimeout: &lock})
+		_, err := p.api.Renew(ctx, &mailboxv1.RenewRequest{SubscriberId: p.id, MessageId: m.GetMessageId(), LockId: m.GetLockId(), LockTimeout: &lock})
 		if err != nil && fault.CodeOf(err).Kind() != fault.Down {
 			lose(err)
 			return
@@ -212,7 +212,7 @@ func (p *poller) execute(ctx context.Context, m *mailboxv1.ReceiveResponse) erro
 // must not be forgotten.
 func (p *poller) settle(ctx context.Context, m *mailboxv1.ReceiveResponse) error {
 	for {
-		_, err := p.Confirm(ctx, &mailboxv1.ConfirmRequest{SubscriberId: p.id, MessageId: m.GetMessageId(), LockId: m.GetLockId()})
+		_, err := p.api.Confirm(ctx, &mailboxv1.ConfirmRequest{SubscriberId: p.id, MessageId: m.GetMessageId(), LockId: m.GetLockId()})
 		switch {
 		case fault.CodeOf(err) == fault.LockLost:
 			p.complain(fmt.Errorf("%s was handled but not confirmed in time, and will be delivered again: %w", m.GetMessageId(), err))

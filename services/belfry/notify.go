@@ -15,7 +15,7 @@ import (
 )
 
 func newNotify(std stdio) *cobra.Command {
-	o := newOperator(std)
+	c := newCaller(std, gatewayv1connect.NewGatewayServiceClient)
 	var to string
 	var everybody bool
 	cmd := &cobra.Command{
@@ -33,37 +33,36 @@ What a payload may have, the API's description at /docs shows; everything may be
 			if (to == "") == !everybody && !cmd.Flags().Changed("tenant") {
 				return fault.New(fault.UsageError, "whom is it for? --to <user>, --tenant <tenant> for all of it, or --everybody")
 			}
-			client, url, option, err := o.dial(cmd)
-			if err != nil {
+			if err := c.dial(cmd); err != nil {
 				return err
 			}
 			ask, err := notification(args, func(arg string) ([]byte, error) {
-				return readData(arg, std.in, int64(o.set.process.Events.MaxBytes))
+				return readData(arg, std.in, int64(c.set.process.Events.MaxBytes))
 			})
 			if err != nil {
 				return err
 			}
 			if ask.Recipient, ask.Everybody = to, everybody; !everybody {
-				ask.Tenant = o.remote.tenants[0]
+				ask.Tenant = c.tenant
 			}
 			ctx, cancel := within(cmd, answerWithin)
 			defer cancel()
-			answer, err := gatewayv1connect.NewGatewayServiceClient(client, url, option).Notify(ctx, ask)
+			answer, err := c.api.Notify(ctx, ask)
 			if err != nil {
 				return err
 			}
-			return o.show(answer, func() error {
+			return c.show(answer, func() error {
 				more := ""
 				if !answer.GetComplete() {
 					more = ", perhaps more: not every gateway has answered"
 				}
-				return o.print("id       %s\nreached  %d connections at %d gateways%s", answer.GetId(), answer.GetConnections(), answer.GetGateways(), more)
+				return c.print("id       %s\nreached  %d connections at %d gateways%s", answer.GetId(), answer.GetConnections(), answer.GetGateways(), more)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "the `user` it is for (default: everybody of the tenant)")
 	cmd.Flags().BoolVar(&everybody, "everybody", false, "to all tenants; takes the grant admin")
-	o.flags(cmd)
+	c.flags(cmd)
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/belfry-events/belfry/pkg/event"
@@ -50,8 +51,8 @@ when one refuses, nothing is reported (exit code 6, deletion_refused).`,
 
 // reporter is one run of a command of the group.
 type reporter struct {
-	hooker
-	operations objecteventv1connect.OperationServiceClient
+	*caller[objecteventv1connect.OperationServiceClient]
+	hooks objecteventv1connect.HookServiceClient
 
 	unasked  bool
 	actor    string
@@ -62,20 +63,26 @@ type reporter struct {
 }
 
 func newReport(std stdio, o reported) *cobra.Command {
-	c := &reporter{hooker: *newHooker(std), request: &objecteventv1.Operation{Op: o.op}}
+	c := &reporter{request: &objecteventv1.Operation{Op: o.op}}
+	c.caller = newCaller(std, func(client connect.HTTPClient, url string, options ...connect.ClientOption) objecteventv1connect.OperationServiceClient {
+		c.hooks = objecteventv1connect.NewHookServiceClient(client, url, options...)
+		return objecteventv1connect.NewOperationServiceClient(client, url, options...)
+	})
 	cmd := &cobra.Command{
 		Use: o.op + " <topic> <id>", Short: o.short, Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.dial(cmd); err != nil {
 				return err
 			}
-			client, url, option, err := c.remote.dial(c.set)
-			if err != nil {
-				return err
-			}
-			c.operations = objecteventv1connect.NewOperationServiceClient(client, url, option)
 			if cmd.Flags().Changed("version") {
 				c.request.Version = &c.version
+			}
+			var err error
+			if c.request.Old, err = c.values("--old", c.old); err != nil {
+				return err
+			}
+			if c.request.New, err = c.values("--new", c.new); err != nil {
+				return err
 			}
 			ctx, cancel := within(cmd, reportWithin)
 			defer cancel()
@@ -84,10 +91,10 @@ func newReport(std stdio, o reported) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	if o.old {
-		fs.StringVar(&c.old, "old", "", "its values before, a `JSON` object")
+		fs.StringVar(&c.old, "old", "", "its values before, a `JSON` object, @file, or - for what comes in")
 	}
 	if o.new {
-		fs.StringVar(&c.new, "new", "", "its values after, a `JSON` object")
+		fs.StringVar(&c.new, "new", "", "its values after, a `JSON` object, @file, or - for what comes in")
 	}
 	if o.asks {
 		fs.BoolVar(&c.unasked, "unasked", false, "report it without asking hooks, as something only seen afterwards")
@@ -116,18 +123,12 @@ func (c *reporter) report(ctx context.Context, o reported, topic, object string)
 	if r.GetId() == "" {
 		r.Id = event.NewID()
 	}
-	if r.Old, err = values("--old", c.old); err != nil {
-		return err
-	}
-	if r.New, err = values("--new", c.new); err != nil {
-		return err
-	}
 	if o.asks && !c.unasked {
 		if r.DeletionId, err = c.ask(ctx, r); err != nil {
 			return err
 		}
 	}
-	answer, err := c.operations.Report(ctx, &objecteventv1.ReportRequest{Operations: []*objecteventv1.Operation{r}})
+	answer, err := c.api.Report(ctx, &objecteventv1.ReportRequest{Operations: []*objecteventv1.Operation{r}})
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (c *reporter) report(ctx context.Context, o reported, topic, object string)
 
 // ask asks hooks and answers the deletion id. Code deletion_refused.
 func (c *reporter) ask(ctx context.Context, r *objecteventv1.Operation) (string, error) {
-	asked, err := c.BeforeDelete(ctx, &objecteventv1.BeforeDeleteRequest{
+	asked, err := c.hooks.BeforeDelete(ctx, &objecteventv1.BeforeDeleteRequest{
 		Tenant: r.GetTenant(), Topic: r.GetTopic(), Object: r.GetObject(), Mode: r.GetOp(), Actor: r.GetActor(),
 		Version: r.Version, Old: r.GetOld(), RequestId: r.GetId(),
 	})

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +18,12 @@ import (
 
 // presenceView is the presence command's way to the platform.
 type presenceView struct {
-	operator
+	*caller[gatewayv1connect.GatewayServiceClient]
 	follow bool
 }
 
 func newPresence(std stdio) *cobra.Command {
-	v := &presenceView{operator: newOperator(std)}
+	v := &presenceView{caller: newCaller(std, gatewayv1connect.NewGatewayServiceClient)}
 	cmd := &cobra.Command{
 		Use:   "presence [<user>]",
 		Short: "Show who is online, and who comes and goes",
@@ -35,51 +33,48 @@ With --follow it goes on and shows who comes and goes, until Ctrl-C.`,
   belfry presence anna --tenant AA
   belfry presence --follow`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: v.run,
+		RunE: v.look,
 	}
 	cmd.Flags().BoolVar(&v.follow, "follow", false, "go on: show who comes and goes")
 	v.flags(cmd)
 	return cmd
 }
 
-func (v *presenceView) run(cmd *cobra.Command, args []string) error {
-	hc, url, option, err := v.dial(cmd)
+func (v *presenceView) look(cmd *cobra.Command, args []string) error {
+	if v.follow && len(args) == 1 {
+		return fault.New(fault.UsageError, "--follow shows all of a tenant; leave the user out")
+	}
+	if !v.follow {
+		return v.run(v.show)(cmd, args)
+	}
+	client, url, _, err := v.operator.dial(cmd)
 	if err != nil {
 		return err
 	}
-	gateway := gatewayv1connect.NewGatewayServiceClient(hc, url, option)
-	tenant := v.remote.tenants[0]
-	var window *client.Window
-	if v.follow { // before the list, so that nobody is missed between the two
-		if len(args) == 1 {
-			return fault.New(fault.UsageError, "--follow shows all of a tenant; leave the user out")
-		}
-		if window, err = v.open(cmd.Context(), hc, url, tenant); err != nil {
-			return err
-		}
-		defer window.Close()
+	window, err := v.open(cmd.Context(), client, url) // before the list, so that nobody is missed between the two
+	if err != nil {
+		return err
 	}
-	ctx, cancel := within(cmd, answerWithin)
-	defer cancel()
-	if len(args) == 1 {
-		one, err := gateway.GetPresence(ctx, &gatewayv1.GetPresenceRequest{Tenant: tenant, User: args[0]})
-		if err != nil {
-			return err
-		}
-		return v.operator.show(one, func() error { return v.table([]*gatewayv1.Presence{one.GetPresence()}) })
-	}
-	if err := v.list(ctx, gateway, tenant); err != nil || window == nil {
+	defer window.Close()
+	if err := v.run(v.show)(cmd, args); err != nil {
 		return err
 	}
 	return v.changes(cmd.Context(), window)
 }
 
-// list shows a tenant, page by page.
-func (v *presenceView) list(ctx context.Context, gateway gatewayv1connect.GatewayServiceClient, tenant string) error {
+// show shows one user, or a tenant page by page.
+func (v *presenceView) show(ctx context.Context, args []string) error {
+	if len(args) == 1 {
+		one, err := v.api.GetPresence(ctx, &gatewayv1.GetPresenceRequest{Tenant: v.tenant, User: args[0]})
+		if err != nil {
+			return err
+		}
+		return v.operator.show(one, func() error { return v.table([]*gatewayv1.Presence{one.GetPresence()}) })
+	}
 	limit := int32(1000)
-	ask := &gatewayv1.ListPresenceRequest{Tenant: tenant, Limit: &limit}
+	ask := &gatewayv1.ListPresenceRequest{Tenant: v.tenant, Limit: &limit}
 	for {
-		page, err := gateway.ListPresence(ctx, ask)
+		page, err := v.api.ListPresence(ctx, ask)
 		if err != nil {
 			return err
 		}
@@ -91,20 +86,16 @@ func (v *presenceView) list(ctx context.Context, gateway gatewayv1connect.Gatewa
 }
 
 func (v *presenceView) table(users []*gatewayv1.Presence) error {
-	w := tabwriter.NewWriter(v.std.out, 0, 0, 2, ' ', 0)
-	for _, u := range users {
+	return tabulate(v.std.out, "nobody is online", "USER\tONLINE SINCE\tCONNECTIONS\tGATEWAYS", users, func(u *gatewayv1.Presence) []any {
 		if !u.GetOnline() {
-			fmt.Fprintf(w, "%s\toffline\n", u.GetUser())
-			continue
+			return []any{u.GetUser(), "offline"}
 		}
-		fmt.Fprintf(w, "%s\tonline since %s\t%d connections\tat %d gateways\n",
-			u.GetUser(), u.GetSince().AsTime().Local().Format(time.DateTime), u.GetConnections(), u.GetGateways())
-	}
-	return w.Flush()
+		return []any{u.GetUser(), u.GetSince().AsTime().Local().Format(time.DateTime), u.GetConnections(), u.GetGateways()}
+	})
 }
 
 // open is a window onto who comes and goes.
-func (v *presenceView) open(ctx context.Context, hc *http.Client, url, tenant string) (*client.Window, error) {
+func (v *presenceView) open(ctx context.Context, hc *http.Client, url string) (*client.Window, error) {
 	token, err := v.remote.tokens(v.set)
 	if err != nil {
 		return nil, err
@@ -112,7 +103,7 @@ func (v *presenceView) open(ctx context.Context, hc *http.Client, url, tenant st
 	return client.Open(ctx, strings.Replace(url, "http", "ws", 1)+"/v1/ws?code=none", client.OpenOptions{
 		TokenFunc:     func(context.Context) (string, error) { return token() },
 		HTTPClient:    hc,
-		Subscriptions: []client.Subscription{{Tenant: tenant, Name: "presence"}},
+		Subscriptions: []client.Subscription{{Tenant: v.tenant, Name: "presence"}},
 	})
 }
 

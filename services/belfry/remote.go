@@ -32,8 +32,8 @@ func (r *remote) flags(cmd *cobra.Command, s *settings, shown ...string) {
 	fs := cmd.Flags()
 	fs.StringVar(&r.url, "url", "", "where the platform serves HTTP (default: where \"belfry run\" does)")
 	fs.StringVar(&r.token, "token", "", "bearer `token` (default $"+tokenVariable+", else one made for --user and --tenant)")
-	fs.StringVar(&r.user, "user", "operator", "who calls, when the token is made here")
-	fs.StringArrayVar(&r.tenants, "tenant", []string{"AA"}, "for which `tenant` (repeatable)")
+	fs.StringVar(&r.user, "user", "operator", "who calls: the `user` of a token made here")
+	fs.StringArrayVar(&r.tenants, "tenant", []string{"AA"}, "for which `tenant`; a token made here is for all that are named (repeatable)")
 	s.flags(fs, append(shown, "data-dir")...)
 }
 
@@ -48,18 +48,22 @@ func (r *remote) dial(s *settings) (client *http.Client, url string, option conn
 		url = scheme + s.process.HTTP
 	}
 	token, err := r.tokens(s)
-	return &http.Client{}, url, connect.WithInterceptors(caller(token, url)), err
+	return &http.Client{}, url, connect.WithInterceptors(bearer(token, url)), err
+}
+
+// given is the token that the command was given; "" = one is made for each call.
+func (r *remote) given() string {
+	if r.token != "" {
+		return r.token
+	}
+	return os.Getenv(tokenVariable)
 }
 
 // tokens answers what has the token of the next call. One that is made here has
 // every right in the tenants, as whoever may read the secret could give himself,
 // and lives for one call.
 func (r *remote) tokens(s *settings) (func() (string, error), error) {
-	token := r.token
-	if token == "" {
-		token = os.Getenv(tokenVariable)
-	}
-	if token != "" {
+	if token := r.given(); token != "" {
 		return func() (string, error) { return token, nil }, nil
 	}
 	tokens, err := s.process.Tokens()
@@ -75,9 +79,9 @@ func (r *remote) tokens(s *settings) (func() (string, error), error) {
 // call, a Peek of 90 seconds.
 const callLife = 5 * time.Minute
 
-// caller adds the token to every call, and turns what Connect answers into what
+// bearer adds the token to every call, and turns what Connect answers into what
 // the platform said.
-func caller(token func() (string, error), url string) connect.UnaryInterceptorFunc {
+func bearer(token func() (string, error), url string) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
 			t, err := token()

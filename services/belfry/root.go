@@ -53,14 +53,14 @@ func newRoot(std stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "belfry",
 		Short: "Business events to every window and every partner",
-		Long: `Belfry carries business events: a backend says "this happened", and every open
-window shows it within a millisecond.
+		Long: `Belfry carries business events: a back-end says "this happened"; every open window
+shows it within a millisecond, and every partner who was away finds it in its mailbox.
 
 Start with "belfry run": one process with everything inside, nothing to install.
-It prints a URL to open and three things to try.`,
+It prints a URL to open and things to try.`,
 		Example: `  belfry run
-  belfry publish invoices.created '{"total":12}' --tenant AA
-  belfry tail --topic invoices`,
+  belfry tail --topic invoices                                  # in a second terminal
+  belfry publish invoices.created '{"total":12}' --tenant AA    # in a third`,
 		SilenceErrors: true, SilenceUsage: true, // run.Main prints errors, once
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}

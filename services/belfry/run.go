@@ -41,7 +41,7 @@ Every setting can also be an environment variable or a line in a file;
 			p, err := process.New(process.Options{
 				Name: "belfry", Config: s.process, Parts: parts, Embed: embedded, Log: log,
 				OnReady: func(a process.Addresses) {
-					b := banner{Addresses: a, config: s.process, took: time.Since(began)}
+					b := banner{Addresses: a, config: s.process, parts: partNames(parts), took: time.Since(began)}
 					b.print(std.out)
 				},
 			})

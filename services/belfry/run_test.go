@@ -116,7 +116,7 @@ func TestNATSAndOnly(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	server, m := spawn(t, `ready at (nats://\S+)\.`, "nats", "--data-dir", dir, "--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	gateway, _ := spawn(t, "Three things", "run", "--only", "gateway", "--data-dir", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "",
+	gateway, _ := spawn(t, "Things to try", "run", "--only", "gateway", "--data-dir", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "",
 		"--nats-url", m[1], "--nats-user", embed.ServiceUser, "--nats-password-file", filepath.Join(dir, embed.PasswordFile))
 	out, err := belfry(t, "", "publish", "invoices.created", "--tenant", "AA", "--nats-url", m[1])
 	if err != nil || !strings.HasPrefix(out, "id ") {
@@ -133,7 +133,7 @@ func TestNATSAndOnly(t *testing.T) {
 // A process that others can reach keeps its tokens out of its output.
 func TestNoTokenForStrangers(t *testing.T) {
 	t.Parallel()
-	b, _ := spawn(t, "Three things", "run", "--data-dir", t.TempDir(), "--http", "0.0.0.0:0", "--admin", "", "--nats", "")
+	b, _ := spawn(t, "Things to try", "run", "--data-dir", t.TempDir(), "--http", "0.0.0.0:0", "--admin", "", "--nats", "")
 	if out := b.out.String(); strings.Contains(out, "#token=") || !strings.Contains(out, "make a token with belfry token") {
 		t.Error(out)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,17 +43,14 @@ day in the rule's zone ("2026-10-25 02:30", 2026-10-25).`,
 			if cmd.Flags().Changed("catch-up-limit") {
 				request.CatchUp.Limit = &limit
 			}
-			ctx, cancel, err := c.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			request.Tenant = c.tenant
-			answer, err := c.Create(ctx, request)
-			if err != nil {
-				return err
-			}
-			return c.show(answer, func() error { return c.print("%s", becomes(answer.GetSchedule())) })
+			return c.run(func(ctx context.Context, _ []string) error {
+				request.Tenant = c.tenant
+				answer, err := c.api.Create(ctx, request)
+				if err != nil {
+					return err
+				}
+				return c.show(answer, func() error { return c.print("%s", becomes(answer.GetSchedule())) })
+			})(cmd, args)
 		},
 	}
 	fs := cmd.Flags()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	schedulerv1 "github.com/belfry-events/belfry/proto/belfry/scheduler/v1"
@@ -16,18 +18,13 @@ func newSchedulePause(std stdio) *cobra.Command {
 		Long: `Keep a schedule from firing until it is resumed. What is due meanwhile is not made
 up for.`,
 		Example: `  belfry schedule pause daily-report --note "until the migration is over"`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel, err := c.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			answer, err := c.Pause(ctx, &schedulerv1.PauseRequest{Tenant: c.tenant, Id: args[0], Note: note})
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.api.Pause(ctx, &schedulerv1.PauseRequest{Tenant: c.tenant, Id: args[0], Note: note})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error { return c.print("%s", becomes(answer.GetSchedule())) })
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&note, "note", "", "why, for those who find it paused")
 	c.flags(cmd)
@@ -38,18 +35,13 @@ func newScheduleResume(std stdio) *cobra.Command {
 	c := newTimetable(std)
 	cmd := &cobra.Command{
 		Use: "resume <id>", Short: "Let a paused schedule fire again, from now on", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel, err := c.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			answer, err := c.Resume(ctx, &schedulerv1.ResumeRequest{Tenant: c.tenant, Id: args[0]})
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.api.Resume(ctx, &schedulerv1.ResumeRequest{Tenant: c.tenant, Id: args[0]})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error { return c.print("%s", becomes(answer.GetSchedule())) })
-		},
+		}),
 	}
 	c.flags(cmd)
 	return cmd
@@ -61,18 +53,13 @@ func newScheduleRun(std stdio) *cobra.Command {
 		Use: "run <id>", Short: "Make a schedule's action happen once now", Args: cobra.ExactArgs(1),
 		Long: `Make a schedule's action happen once now, paused or not. Its own occurrences stay as
 they are.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel, err := c.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			answer, err := c.RunNow(ctx, &schedulerv1.RunNowRequest{Tenant: c.tenant, Id: args[0]})
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.api.RunNow(ctx, &schedulerv1.RunNowRequest{Tenant: c.tenant, Id: args[0]})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error { return c.print("%s runs now, as %s", args[0], answer.GetOccurrence()) })
-		},
+		}),
 	}
 	c.flags(cmd)
 	return cmd
@@ -82,18 +69,13 @@ func newScheduleDelete(std stdio) *cobra.Command {
 	c := newTimetable(std)
 	cmd := &cobra.Command{
 		Use: "delete <id>", Short: "Forget a schedule", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel, err := c.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			answer, err := c.Delete(ctx, &schedulerv1.DeleteRequest{Tenant: c.tenant, Id: args[0]})
+		RunE: c.run(func(ctx context.Context, args []string) error {
+			answer, err := c.api.Delete(ctx, &schedulerv1.DeleteRequest{Tenant: c.tenant, Id: args[0]})
 			if err != nil {
 				return err
 			}
 			return c.show(answer, func() error { return c.print("%s is gone", args[0]) })
-		},
+		}),
 	}
 	c.flags(cmd)
 	return cmd

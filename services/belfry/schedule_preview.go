@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +41,7 @@ with an id it is that schedule's, and the platform says.`,
 				return fault.New(fault.UsageError, "--%s and an id: which of them?", set)
 			}
 			request.Id, request.Count = args[0], &count
-			return c.previewThere(cmd, request)
+			return c.run(func(ctx context.Context, _ []string) error { return c.previewThere(ctx, request) })(cmd, args)
 		},
 	}
 	fs := cmd.Flags()
@@ -62,7 +62,7 @@ func firstSet(cmd *cobra.Command, names ...string) string {
 }
 
 // previewHere works the rule out with this machine's time zone data.
-func (c *timetable) previewHere(r *schedulerv1.Rule, from string, count int) error {
+func (c timetable) previewHere(r *schedulerv1.Rule, from string, count int) error {
 	rule, err := calendar.Parse(calendar.Spec{
 		Cron: r.GetCron(), Every: r.GetEvery(), Anchor: r.GetAnchor(), At: r.GetAt(), Zone: r.GetZone(),
 		Start: r.GetStart(), End: r.GetEnd(), Exclude: r.GetExclude(), Jitter: r.GetJitter(), Gap: r.GetGap(), Overlap: r.GetOverlap(),
@@ -95,18 +95,13 @@ func (c *timetable) previewHere(r *schedulerv1.Rule, from string, count int) err
 	return c.show(answer, func() error { return preview{r, answer, count}.print(c.std.out) })
 }
 
-func (c *timetable) previewThere(cmd *cobra.Command, request *schedulerv1.PreviewRequest) error {
-	ctx, cancel, err := c.dial(cmd)
-	if err != nil {
-		return err
-	}
-	defer cancel()
+func (c timetable) previewThere(ctx context.Context, request *schedulerv1.PreviewRequest) error {
 	request.Tenant = c.tenant
-	answer, err := c.Preview(ctx, request)
+	answer, err := c.api.Preview(ctx, request)
 	if err != nil {
 		return err
 	}
-	have, err := c.Get(ctx, &schedulerv1.GetRequest{Tenant: c.tenant, Id: request.GetId()})
+	have, err := c.api.Get(ctx, &schedulerv1.GetRequest{Tenant: c.tenant, Id: request.GetId()})
 	if err != nil {
 		return err
 	}
@@ -124,28 +119,24 @@ type preview struct {
 
 func (p preview) print(out io.Writer) error {
 	zone := zoneOf(p.rule)
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	const utc = "2006-01-02 15:04:05"
-	columns := func(cells ...string) { // the last one is not padded
-		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-	}
+	head := zone.String() + "\tUTC"
 	if zone == time.UTC {
-		columns("UTC")
-	} else {
-		columns(zone.String(), "UTC")
+		head = "UTC"
 	}
+	var rows []string
 	for _, f := range p.answer.GetFires() {
 		at := f.GetNominal().AsTime()
 		if zone == time.UTC {
-			columns(at.Format("Mon "+utc), remark(f, zone))
+			rows = append(rows, at.Format("Mon "+utc)+"\t"+remark(f, zone))
 		} else {
-			columns(onTheWall(at, zone), at.Format(utc), remark(f, zone))
+			rows = append(rows, onTheWall(at, zone)+"\t"+at.Format(utc)+"\t"+remark(f, zone))
 		}
 	}
 	if len(p.answer.GetFires()) < p.asked {
-		_, _ = fmt.Fprintln(w, "and then never again")
+		rows = append(rows, "and then never again")
 	}
-	return w.Flush()
+	return table(out, head, rows)
 }
 
 // remark says what is particular about a fire.

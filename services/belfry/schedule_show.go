@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	schedulerv1 "github.com/belfry-events/belfry/proto/belfry/scheduler/v1"
@@ -81,29 +80,20 @@ func becomes(s *schedulerv1.Schedule) string {
 	return s.GetId() + " is " + next(s)
 }
 
-// tabulate is a list of schedules.
-func tabulate(out io.Writer, all []*schedulerv1.Schedule) error {
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(out, "no schedules")
-		return err
-	}
+// listSchedules shows them by id.
+func listSchedules(out io.Writer, all []*schedulerv1.Schedule) error {
 	byID := slices.SortedFunc(slices.Values(all), func(a, b *schedulerv1.Schedule) int { return strings.Compare(a.GetId(), b.GetId()) })
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ID\tWHEN\tDOES\tFIRED\tMISSED\tNEXT")
-	for _, s := range byID {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\n",
-			s.GetId(), when(s.GetRule()), does(s.GetAction()), s.GetFired(), s.GetMissed(), next(s))
-	}
-	return w.Flush()
+	return tabulate(out, "no schedules", "ID\tWHEN\tDOES\tFIRED\tMISSED\tNEXT", byID, func(s *schedulerv1.Schedule) []any {
+		return []any{s.GetId(), when(s.GetRule()), does(s.GetAction()), s.GetFired(), s.GetMissed(), next(s)}
+	})
 }
 
-// describe is one schedule with everything that is set.
-func describe(s *schedulerv1.Schedule) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+// describe shows one schedule with everything that is set.
+func describe(out io.Writer, s *schedulerv1.Schedule) error {
+	var rows []string
 	line := func(name, format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); text != "" {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, text)
+			rows = append(rows, name+"\t"+text)
 		}
 	}
 	r, zone := s.GetRule(), zoneOf(s.GetRule())
@@ -133,8 +123,7 @@ func describe(s *schedulerv1.Schedule) string {
 	line("fired", "%d", s.GetFired())
 	line("missed", "%d", s.GetMissed())
 	line("made", "by %s, %s, revision %d", s.GetOwner(), s.GetCreated().AsTime().Format(time.RFC3339), s.GetRevision())
-	_ = w.Flush()
-	return strings.TrimSuffix(b.String(), "\n")
+	return table(out, "", rows)
 }
 
 func catchUp(c *schedulerv1.CatchUp) string {
@@ -148,19 +137,11 @@ func catchUp(c *schedulerv1.CatchUp) string {
 	return text
 }
 
-// recount is a history.
+// recount shows a history.
 func recount(out io.Writer, entries []*schedulerv1.Entry) error {
-	if len(entries) == 0 {
-		_, err := fmt.Fprintln(out, "nothing has happened yet")
-		return err
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NOMINAL (UTC)\tOUTCOME\tLATE BY\tOCCURRENCE")
-	for _, e := range entries {
-		nominal := e.GetNominal().AsTime()
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", nominal.Format("2006-01-02 15:04:05"), outcome(e), late(e), e.GetOccurrence())
-	}
-	return w.Flush()
+	return tabulate(out, "nothing has happened yet", "NOMINAL (UTC)\tOUTCOME\tLATE BY\tOCCURRENCE", entries, func(e *schedulerv1.Entry) []any {
+		return []any{e.GetNominal().AsTime().Format("2006-01-02 15:04:05"), outcome(e), late(e), e.GetOccurrence()}
+	})
 }
 
 // late is how long after its nominal time an occurrence was decided, as exactly

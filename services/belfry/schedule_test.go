@@ -21,21 +21,21 @@ func TestTM8SchedulePreview(t *testing.T) {
 		want string
 	}{
 		{[]string{"--cron", "30 2 * * *", "--zone", "Europe/Prague", "--from", "2026-10-24", "--count", "3"}, `
-Europe/Prague                    UTC
-Sat 2026-10-24 02:30:00 +02:00   2026-10-24 00:30:00
-Sun 2026-10-25 02:30:00 +02:00   2026-10-25 00:30:00   clocks go back, 03:00 → 02:00; fires the first time
-Mon 2026-10-26 02:30:00 +01:00   2026-10-26 01:30:00
+Europe/Prague                   UTC
+Sat 2026-10-24 02:30:00 +02:00  2026-10-24 00:30:00
+Sun 2026-10-25 02:30:00 +02:00  2026-10-25 00:30:00  clocks go back, 03:00 → 02:00; fires the first time
+Mon 2026-10-26 02:30:00 +01:00  2026-10-26 01:30:00
 `},
 		{[]string{"--cron", "30 2 * * *", "--zone", "Europe/Prague", "--from", "2026-10-24", "--count", "2", "--overlap", "second"}, `
-Europe/Prague                    UTC
-Sat 2026-10-24 02:30:00 +02:00   2026-10-24 00:30:00
-Sun 2026-10-25 02:30:00 +01:00   2026-10-25 01:30:00   clocks go back, 03:00 → 02:00; fires the second time
+Europe/Prague                   UTC
+Sat 2026-10-24 02:30:00 +02:00  2026-10-24 00:30:00
+Sun 2026-10-25 02:30:00 +01:00  2026-10-25 01:30:00  clocks go back, 03:00 → 02:00; fires the second time
 `},
 		{[]string{"--cron", "30 2 * * *", "--zone", "America/New_York", "--from", "2026-03-07", "--count", "3"}, `
-America/New_York                 UTC
-Sat 2026-03-07 02:30:00 -05:00   2026-03-07 07:30:00
-Sun 2026-03-08 03:00:00 -04:00   2026-03-08 07:00:00   clocks go forward, 02:00 → 03:00; fires at the change
-Mon 2026-03-09 02:30:00 -04:00   2026-03-09 06:30:00
+America/New_York                UTC
+Sat 2026-03-07 02:30:00 -05:00  2026-03-07 07:30:00
+Sun 2026-03-08 03:00:00 -04:00  2026-03-08 07:00:00  clocks go forward, 02:00 → 03:00; fires at the change
+Mon 2026-03-09 02:30:00 -04:00  2026-03-09 06:30:00
 `},
 		{[]string{"--every", "36h", "--anchor", "2026-06-01", "--exclude", "sat,sun", "--end", "2026-06-08", "--from", "2026-06-01"}, `
 UTC

@@ -66,7 +66,7 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 
 	// Tell somebody who is there.
 	second.run(m.block("notify"))
-	second.showed(`(?m)^anna +online since .* 1 connections +at 1 gateways$`)
+	second.showed(`(?m)^anna +\d{4}-\S+ \S+ +1 +1$`)
 	second.showed(`(?m)^reached  1 connections at 1 gateways$`)
 	second.expect(`(?m)^data: .*"type":"NOT".*"recipient":"anna".*Can we give 5 % more\?`)
 
