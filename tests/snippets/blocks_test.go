@@ -57,7 +57,7 @@ func blocks(t *testing.T, file string) (all []block) {
 var runnable = []string{"sh", "bash", "shell", "console", "go", "js", "javascript", "mjs", "ts", "typescript", "python", "py"}
 
 // documents are those whose blocks the tests of this package run.
-var documents = []string{readme, wireBook, mailboxReadme}
+var documents = []string{readme, belfryReadme, wireBook, mailboxReadme}
 
 // notRun are the blocks that are not run, and why.
 var notRun = []struct{ file, text, why string }{

@@ -2,15 +2,14 @@ package snippets
 
 import (
 	"fmt"
-	"net/http"
-	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/belfry-events/belfry/pkg/event"
 )
 
-const readme = "README.md"
+const (
+	readme       = "README.md"
+	belfryReadme = "services/belfry/README.md"
+)
 
 // answered is what POST /v1/events answers about the event of the README.
 func answered(duplicate bool) string {
@@ -22,7 +21,7 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	m := newMachine(t, readme)
 	server := m.serve("make")
 
-	// A window, and an event over HTTP.
+	// See it happen.
 	second := m.terminal()
 	second.run(m.block("window"))
 	second.expect(`(?m)^id: \S+$`) // open
@@ -37,65 +36,11 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 		t.Errorf("posted at %s, and again at %s", posted, again)
 	}
 
-	// Any NATS client.
-	said := m.program("nats")
-	cursor, e := second.shown("2026-0043")
-	c, err := event.ParseCursor(cursor)
-	if err != nil || !strings.Contains(said, fmt.Sprintf("stored as %d\n", c.Seq)) || e.Type != "invoices.created" || e.Malformed != "" {
-		t.Errorf("the program says %q; the window shows %+v at %s, %v", said, e, cursor, err)
-	}
-
-	// Read the log.
-	second.run(m.block("tail"))
-	paid := second.showed(`(?m)^cursor  (\S+)$`)[1]
-	if at, _ := second.shown("invoices.paid"); at != paid {
-		t.Errorf("published at %s, the window shows %s", paid, at)
-	}
-	for _, line := range []string{
-		posted + `  .*  AA  invoices\.created  .*2026-0042`,
-		cursor + `  .*  AA  invoices\.created  .*2026-0043`,
-		paid + `  .*  AA  invoices\.paid  .*2026-0042`,
-	} {
-		second.showed(`(?m)^` + line)
-	}
-
-	second.run("bin/belfry tail --tenant AA --topic invoices --count 1 --after " + cursor)
-	if n := strings.Count(second.out.String(), "\n"+paid+"  "); n != 2 {
-		t.Errorf("the event after %s was shown %d times, want twice", cursor, n)
-	}
-
-	// Tell somebody who is there.
-	second.run(m.block("notify"))
-	second.showed(`(?m)^anna +\d{4}-\S+ \S+ +1 +1$`)
-	second.showed(`(?m)^reached  1 connections at 1 gateways$`)
-	second.expect(`(?m)^data: .*"type":"NOT".*"recipient":"anna".*Can we give 5 % more\?`)
-
-	// Keep it for a partner who is away.
+	// Be away, and miss nothing.
 	second.run(m.block("mailbox"))
 	second.expect(`(?m)^\{"specversion":"1.0".*2026-0047`)
 
-	// Report what was done, twice.
-	report := m.block("report")
-	second.run(report)
-	if _, e := second.shown("2026-0045"); e.ID != "erp-1" || e.Type != "invoices.created" || e.Subject != "4711" {
-		t.Errorf("the window shows %+v", e)
-	}
-	second.run(report)
-	second.expect(`erp-1  duplicate`)
-
-	// Say no before something is deleted.
-	guard := m.terminal()
-	guard.feed(m.block("hook"))
-	guard.expect(`(?m)^serving guard of AA`)
-	second.run("until bin/belfry hook test guard | grep 'refused in'; do :; done")
-	second.feed(m.block("veto")) // it fails, as it says
-	second.expect(`guard  sys\.userDelete  refused in \S+: is the only administrator`)
-	second.expect(`block \d+ is over: bin/belfry object trash users 42`)
-	guard.interrupt()
-
 	// Let something happen at a time.
-	second.run(m.block("preview"))
-	second.showed(`(?m)^Sun 2026-10-25 02:30:00 \+02:00   2026-10-25 00:30:00   clocks go back, 03:00 → 02:00; fires the first time$`)
 	second.run(m.block("schedule"))
 	second.showed(`(?m)^reminder fires next `)
 	second.showed(`(?m)^reminder +every 2s +publish invoices\.reminded `)
@@ -108,7 +53,7 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	second.showed(`(?m)^reminder is gone$`)
 
 	// From Go.
-	said = strings.TrimSpace(m.program("client"))
+	said := strings.TrimSpace(m.program("client"))
 	if at, e := second.shown("2026-0044"); said != e.ID+" "+at || e.Subject != "4711" || e.Source != "/billing" {
 		t.Errorf("the program says %q; the window shows %+v at %s", said, e, at)
 	}
@@ -116,29 +61,5 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	if n := strings.Count(second.out.String(), `"id":"17","source"`); n != 1 {
 		t.Errorf("the window shows the first event %d times", n)
 	}
-
-	// Set it.
-	second.run(m.block("config"))
-	second.showed(`(?m)^events\.max_age +2d +environment BELFRY_EVENTS_MAX_AGE`)
-	second.showed(`(?m)^gateway\.queue_bytes +4MiB +flag --set`)
-	second.showed(`(?m)^events\.max_bytes +1MiB +default`)
-
-	// Separate machines.
-	third := m.terminal()
-	third.feed(m.block("separate"))
-	m.ready(third, "127.0.0.1:9091")
-	second.run("echo \"token $TOKEN\"")
-	token := second.showed(`(?m)^token (\S+)$`)[1]
-	status, page := get(t, "http://"+m.here("127.0.0.1:8081")+"/v1/events?topic=invoices", token)
-	if n := len(regexp.MustCompile(`"cursor":"[^"]+","event"`).FindAllString(page, -1)); status != http.StatusOK || n < 5 {
-		t.Errorf("the second gateway serves %d events: %d %s", n, status, page)
-	}
-	third.interrupt()
-
-	// Who may connect.
-	second.run(m.block("permissions"))
-	second.showed(`(?m)^nats/server\.conf, and the passwords of 3 users beside it`)
-	second.run("cat nats/server.conf")
-	second.showed(`"publish":\{"allow":\["svc\.>","evt\.AA\.>"`)
 	m.stop(server)
 }
