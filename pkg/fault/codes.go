@@ -27,6 +27,8 @@ const (
 	InvalidOperation       Code = "invalid_operation"        // an operation that there is not, or that lacks or contradicts something
 	InvalidRule            Code = "invalid_rule"             // an alert rule that cannot work; details: field, line, column
 
+	BackupDamaged Code = "backup_damaged" // a backup that is not whole, or not as it was written
+
 	// unauthenticated: nobody we know is calling.
 	TokenMissing Code = "token_missing" // no credentials where they are required
 	TokenInvalid Code = "token_invalid" // the token is malformed, forged or not for us
@@ -86,6 +88,9 @@ const (
 	InTrash          Code = "in_trash"          // the object lies in the trash already
 	NotInTrash       Code = "not_in_trash"      // the object does not lie in the trash
 	VersionBackwards Code = "version_backwards" // an operation carries a lower version than one before it
+
+	StoreNotEmpty  Code = "store_not_empty" // a backup goes where nothing is: a new directory, or a server without our streams
+	BackupUnsteady Code = "backup_unsteady" // services worked while a backup was taken
 
 	// gone
 	CursorGone     Code = "cursor_gone"     // the log no longer holds what follows the cursor
@@ -148,6 +153,8 @@ var table = map[Code]row{
 	InvalidOperation:       {Invalid, 0, 4517},
 	InvalidRule:            {Invalid, 0, 4518},
 
+	BackupDamaged: {Invalid, 0, 4519},
+
 	TokenMissing: {Unauthenticated, 0, 4530},
 	TokenInvalid: {Unauthenticated, 0, 4531},
 	TokenExpired: {Unauthenticated, 0, 4532},
@@ -203,6 +210,9 @@ var table = map[Code]row{
 	InTrash:          {Conflicting, 0, 4571},
 	NotInTrash:       {Conflicting, 0, 4572},
 	VersionBackwards: {Conflicting, 0, 4573},
+
+	StoreNotEmpty:  {Conflicting, 0, 4578},
+	BackupUnsteady: {Conflicting, 0, 4579},
 
 	CursorGone:     {Gone, 0, 4570},
 	MailboxExpired: {Gone, 0, 4575},

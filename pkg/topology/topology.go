@@ -23,6 +23,10 @@ const (
 	Nonces      = "belfry_nonces"      // bucket: signed requests that were taken
 
 	memory = "belfry_topology" // bucket: stream name → epoch
+
+	// Memory is the stream of that bucket. While it names a stream that is missing,
+	// nothing starts.
+	Memory = "KV_" + memory
 )
 
 // Keys of a stream's metadata.
