@@ -91,7 +91,7 @@ func TestDocs(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 6 {
+	if len(seen) != 7 {
 		t.Errorf("the page has %v", seen)
 	}
 }

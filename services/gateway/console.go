@@ -6,7 +6,8 @@ import (
 	"net/http"
 )
 
-// console is the page at /: plain HTML, CSS and ES modules, no build step.
+// console is the page at /: plain HTML, CSS and ES modules, no build step. Colours,
+// controls and the bell are those of the page at /docs, which every process has.
 //
 //go:embed console
 var console embed.FS

@@ -10,6 +10,7 @@ import (
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.api.MountDocs() // as every process does: the pages share a sheet and the bell
 	status, page := w.call(http.MethodGet, "/", "", "")
 	if status != http.StatusOK {
 		t.Fatalf("GET / = %d", status)
@@ -20,7 +21,10 @@ func TestConsole(t *testing.T) {
 		text := todo[0]
 		todo = todo[1:]
 		for _, m := range named.FindAllStringSubmatch(text, -1) {
-			path := "/console/" + m[1]
+			path := m[1] + m[2]
+			if m[1] == "" { // a module, beside the one that names it
+				path = "/console/" + m[2]
+			}
 			if seen[path] {
 				continue
 			}
@@ -32,7 +36,7 @@ func TestConsole(t *testing.T) {
 			todo = append(todo, body)
 		}
 	}
-	for _, path := range []string{"/console/app.js", "/console/protocol.js", "/console/style.css", "/console/bell.svg"} {
+	for _, path := range []string{"/console/app.js", "/console/protocol.js", "/console/style.css", "/docs/house.css", "/docs/bell.svg"} {
 		if !seen[path] {
 			t.Errorf("the page does not use %s", path)
 		}
@@ -40,4 +44,4 @@ func TestConsole(t *testing.T) {
 }
 
 // named finds what the page and its modules load.
-var named = regexp.MustCompile(`(?:"/console/|from "\./)([a-z.]+)[#"]`)
+var named = regexp.MustCompile(`(?:"(/console/|/docs/)|from "\./)([a-z.]+)[#"]`)
