@@ -46,7 +46,7 @@ func sumOf(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
 		return "", err
@@ -143,7 +143,7 @@ func (o Options) restore(ctx context.Context, js jetstream.JetStream, s Stream, 
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := o.send(ctx, to.Subject, f); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (o Options) sendPiece(ctx context.Context, to string, piece []byte, within 
 
 // reshaped is the configuration with a new epoch and another number of replicas, all
 // else as the server wrote it, also what this program does not know.
-func (s Stream) reshaped(epoch string, replicas int) (map[string]any, error) {
+func (s *Stream) reshaped(epoch string, replicas int) (map[string]any, error) {
 	config := map[string]any{}
 	if err := json.Unmarshal(s.Config, &config); err != nil {
 		return nil, fault.Wrap(fault.BackupDamaged, err, "the configuration of %s", s.Name)
