@@ -332,7 +332,7 @@ var comments = map[string]string{
 	"belfry.objectevent.v1.Alert.tenant":                        "Whose it is.",
 	"belfry.objectevent.v1.Alert.updated":                       "When it was last changed.",
 	"belfry.objectevent.v1.Alert.updated_by":                    "Who changed it last; \"belfry\" = it was disabled, see disabled_reason.",
-	"belfry.objectevent.v1.AlertCounters":                       "What a rule did, since it was first set.",
+	"belfry.objectevent.v1.AlertCounters":                       "What a rule did, since it was first set; no count goes above 2147483647.",
 	"belfry.objectevent.v1.AlertCounters.failed":                "Changes for which the condition failed: a value that is not there, a cost above\nthe limit.",
 	"belfry.objectevent.v1.AlertCounters.last_error":            "Why.",
 	"belfry.objectevent.v1.AlertCounters.last_failure":          "When it last failed.",

@@ -60,3 +60,9 @@ func TopicEvents(tenant, topic string) (string, error) {
 	}
 	return join(evt, escape(tenant), escape(Fold(topic)), "*"), nil
 }
+
+// Pair is two tokens that are escaped already, as a key of a bucket.
+func Pair(kind, token string) string { return join(kind, token) }
+
+// BucketStream is the stream behind a key-value bucket.
+func BucketStream(bucket string) string { return "KV_" + bucket }

@@ -7,6 +7,7 @@ replace github.com/belfry-events/belfry/pkg => ../../pkg
 replace github.com/belfry-events/belfry/proto => ../../proto
 
 require (
+	cel.dev/cel-go v0.33.2
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/proto v0.0.0
 	github.com/google/go-cmp v0.7.0
@@ -19,8 +20,10 @@ require (
 )
 
 require (
+	cel.dev/expr v0.25.2 // indirect
 	connectrpc.com/connect v1.21.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -63,6 +66,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect

@@ -38,7 +38,8 @@ type Service struct {
 
 	trash  *trash
 	hooks  *hooks
-	relays *relay.Set
+	alerts *alerts
+	relays *relay.Set // one for each partition of operations, and that of alerts
 }
 
 // New checks the configuration and mounts the APIs. Code invalid_config.
@@ -56,9 +57,19 @@ func New(o Options) (*Service, error) {
 	if s.hooks, err = newHooks(o.Config.Hooks, env); err != nil {
 		return nil, err
 	}
-	if s.relays, err = relay.NewSet(subject.Partitions, func(i int) relay.Options { return s.relay(i, env) }); err != nil {
+	if s.alerts, err = newAlerts(o.Config.Alerts, env); err != nil {
 		return nil, err
 	}
+	s.relays, err = relay.NewSet(subject.Partitions+1, func(i int) relay.Options {
+		if i == subject.Partitions {
+			return s.alerts.options()
+		}
+		return s.relay(i, env)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.alerts.relay = s.relays.Relays()[subject.Partitions]
 	if err := env.API.Mount(s.service()); err != nil {
 		return nil, fmt.Errorf("mount the operations' API: %w", err)
 	}
@@ -78,12 +89,13 @@ func (s *Service) relay(partition int, env process.Env) relay.Options {
 	}
 }
 
-// Ready closes once every partition works here, or stands by.
+// Ready closes once every partition, and the alerts' relay, work here or stand by.
 func (s *Service) Ready() <-chan struct{} { return s.relays.Ready() }
 
 // Run works until ctx ends, then stores what is under way and gives its place away.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.hooks.stop()
+	defer s.alerts.start(ctx)()
 	return s.relays.Run(ctx)
 }
 

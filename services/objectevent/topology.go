@@ -20,7 +20,7 @@ func Topology(o topology.Options) topology.Spec {
 	o.Replicas = cmp.Or(o.Replicas, 1)
 	o.MaxEventBytes = cmp.Or(o.MaxEventBytes, topology.DefaultMaxEventBytes)
 	o.MaxConsumers = cmp.Or(o.MaxConsumers, topology.DefaultMaxConsumers)
-	return topology.Spec{Streams: []jetstream.StreamConfig{operations(o), trashed(o)}}.And(HookTopology(o))
+	return topology.Spec{Streams: []jetstream.StreamConfig{operations(o), trashed(o)}}.And(HookTopology(o)).And(AlertTopology(o))
 }
 
 // operations is the queue. An operation is stored under its partition, so that

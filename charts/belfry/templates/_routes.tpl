@@ -13,8 +13,10 @@ objectevent:
   - /v1/deletions
   - /v1/hooks
   - /v1/verdicts
+  - /v1/alerts
   - /belfry.objectevent.v1.OperationService
   - /belfry.objectevent.v1.HookService
+  - /belfry.objectevent.v1.AlertService
 {{- end -}}
 
 {{/* the Service object of a service's paths, in single mode the one pod's */}}

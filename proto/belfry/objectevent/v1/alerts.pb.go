@@ -273,18 +273,18 @@ func (x *Alert) GetCounters() *AlertCounters {
 	return nil
 }
 
-// What a rule did, since it was first set.
+// What a rule did, since it was first set; no count goes above 2147483647.
 type AlertCounters struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Changes that fulfilled the condition.
-	Matched int64 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	Matched int32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
 	// Alerts raised.
-	Raised int64 `protobuf:"varint,2,opt,name=raised,proto3" json:"raised,omitempty"`
+	Raised int32 `protobuf:"varint,2,opt,name=raised,proto3" json:"raised,omitempty"`
 	// Alerts not raised, because one about the same object was, just before.
-	Throttled int64 `protobuf:"varint,3,opt,name=throttled,proto3" json:"throttled,omitempty"`
+	Throttled int32 `protobuf:"varint,3,opt,name=throttled,proto3" json:"throttled,omitempty"`
 	// Changes for which the condition failed: a value that is not there, a cost above
 	// the limit.
-	Failed int64 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	Failed int32 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
 	// When the last change came that fulfilled it.
 	LastMatch *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_match,json=lastMatch,proto3" json:"last_match,omitempty"`
 	// When it last failed.
@@ -325,28 +325,28 @@ func (*AlertCounters) Descriptor() ([]byte, []int) {
 	return file_belfry_objectevent_v1_alerts_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *AlertCounters) GetMatched() int64 {
+func (x *AlertCounters) GetMatched() int32 {
 	if x != nil {
 		return x.Matched
 	}
 	return 0
 }
 
-func (x *AlertCounters) GetRaised() int64 {
+func (x *AlertCounters) GetRaised() int32 {
 	if x != nil {
 		return x.Raised
 	}
 	return 0
 }
 
-func (x *AlertCounters) GetThrottled() int64 {
+func (x *AlertCounters) GetThrottled() int32 {
 	if x != nil {
 		return x.Throttled
 	}
 	return 0
 }
 
-func (x *AlertCounters) GetFailed() int64 {
+func (x *AlertCounters) GetFailed() int32 {
 	if x != nil {
 		return x.Failed
 	}
@@ -1173,10 +1173,10 @@ const file_belfry_objectevent_v1_alerts_proto_rawDesc = "" +
 	"\x0fdisabled_reason\x18\b \x01(\tR\x0edisabledReason\x12@\n" +
 	"\bcounters\x18\t \x01(\v2$.belfry.objectevent.v1.AlertCountersR\bcounters\"\x90\x02\n" +
 	"\rAlertCounters\x12\x18\n" +
-	"\amatched\x18\x01 \x01(\x03R\amatched\x12\x16\n" +
-	"\x06raised\x18\x02 \x01(\x03R\x06raised\x12\x1c\n" +
-	"\tthrottled\x18\x03 \x01(\x03R\tthrottled\x12\x16\n" +
-	"\x06failed\x18\x04 \x01(\x03R\x06failed\x129\n" +
+	"\amatched\x18\x01 \x01(\x05R\amatched\x12\x16\n" +
+	"\x06raised\x18\x02 \x01(\x05R\x06raised\x12\x1c\n" +
+	"\tthrottled\x18\x03 \x01(\x05R\tthrottled\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\x05R\x06failed\x129\n" +
 	"\n" +
 	"last_match\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tlastMatch\x12=\n" +
 	"\flast_failure\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlastFailure\x12\x1d\n" +
