@@ -17,8 +17,8 @@ replace github.com/belfry-events/belfry/proto => ../../proto
 require (
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/services/gateway v0.0.0
-	github.com/belfry-events/belfry/services/objectevent v0.0.0
 	github.com/belfry-events/belfry/services/mailbox v0.0.0
+	github.com/belfry-events/belfry/services/objectevent v0.0.0
 	github.com/google/go-cmp v0.7.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/spf13/cobra v1.10.2
@@ -27,8 +27,12 @@ require (
 )
 
 require (
+	cel.dev/cel-go v0.33.2 // indirect
+	cel.dev/expr v0.25.2 // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
 )
 
 require (
