@@ -39,22 +39,12 @@ func TestEveryEffectOnceInOrder(t *testing.T) {
 	rounds := setting(t, "BELFRY_CHAOS_ROUNDS", defaultRounds)
 	seed := setting(t, "BELFRY_CHAOS_SEED", rand.Uint64N(1_000_000))
 	sayf(t, "%d rounds, BELFRY_CHAOS_SEED=%d", rounds, seed)
-	c := &chaos{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 0))}
+	c := &chaos{world: newWorld(t), dealer: newDealer(seed)}
 	c.publisher = startPublisher(t, c.bus.JS)
 	c.settled() // both have begun
-	var done []round
-	for i := range rounds {
-		name, blow := c.next()
-		c.wait(time.Duration(c.random.IntN(500)) * time.Millisecond)
-		r := round{from: time.Now()}
-		r.name = name + ", " + blow()
-		c.settled()
-		r.till = time.Now()
-		done = append(done, r)
-		sayf(t, "round %d: %s: well after %s", i+1, r.name, r.till.Sub(r.from).Round(time.Millisecond))
-		if t.Failed() {
-			return
-		}
+	done := c.rounds(t, rounds, 500*time.Millisecond, c)
+	if t.Failed() {
+		return
 	}
 	c.publisher.end()
 	published, last := c.publisher.soFar()
@@ -79,28 +69,17 @@ func sayf(t *testing.T, format string, args ...any) {
 // chaos deals the blows.
 type chaos struct {
 	*world
+	dealer
 	publisher *publisher
-	random    *rand.Rand
-	bag       []int
 }
 
-// next draws a blow from a bag of one of each kind, so that few rounds have all.
-func (c *chaos) next() (name string, blow func() string) {
-	blows := []struct {
-		name string
-		blow func() string
-	}{
+func (c *chaos) blows() []blow {
+	return []blow{
 		{"kill -9 of the active worker", c.killWorker},
 		{"kill -9 of the source's leader", func() string { return c.killLeader(source) }},
 		{"kill -9 of the target's leader", func() string { return c.killLeader([]string{target, box}[c.random.IntN(2)]) }},
 		{"freeze of the active worker", c.freezeWorker},
 	}
-	if len(c.bag) == 0 {
-		c.bag = c.random.Perm(len(blows))
-	}
-	b := blows[c.bag[0]]
-	c.bag = c.bag[1:]
-	return b.name, b.blow
 }
 
 // victim is the worker of a random relay.

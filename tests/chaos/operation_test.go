@@ -19,8 +19,7 @@ const operationRounds = 5 // one of each blow
 // partitions, and a source system that reports to them.
 type deciders struct {
 	*cluster
-	random *rand.Rand
-	bag    []int
+	dealer
 	all    []*replica
 	source *reporter
 }
@@ -34,16 +33,9 @@ func TestOE6EveryOperationOnceInOrder(t *testing.T) {
 	sayf(t, "%d rounds with operations on %d objects, BELFRY_CHAOS_SEED=%d", rounds, objects, seed)
 	w := newDeciders(t, seed)
 	w.settled()
-	for i := range rounds {
-		name, blow := w.next()
-		w.wait(time.Duration(w.random.IntN(1000)) * time.Millisecond)
-		began := time.Now()
-		name += ", " + blow()
-		w.settled()
-		sayf(t, "round %d: %s: well after %s", i+1, name, time.Since(began).Round(time.Millisecond))
-		if t.Failed() {
-			return
-		}
+	w.rounds(t, rounds, time.Second, w)
+	if t.Failed() {
+		return
 	}
 	w.source.end()
 	w.decided(w.source.soFar())
@@ -57,7 +49,7 @@ func TestOE6EveryOperationOnceInOrder(t *testing.T) {
 
 func newDeciders(t *testing.T, seed uint64) *deciders {
 	t.Helper()
-	w := &deciders{cluster: newCluster(t), random: rand.New(rand.NewPCG(seed, 0))}
+	w := &deciders{cluster: newCluster(t), dealer: newDealer(seed)}
 	o := topology.Options{Replicas: nodes}
 	if _, err := topology.Ensure(t.Context(), w.bus.JS, topology.Platform(o).And(objectevent.Topology(o)), o); err != nil {
 		t.Fatal(err)
@@ -69,8 +61,7 @@ func newDeciders(t *testing.T, seed uint64) *deciders {
 	return w
 }
 
-// next draws a blow, from a bag of one of each kind.
-func (w *deciders) next() (name string, blow func() string) {
+func (w *deciders) blows() []blow {
 	killLeader := func(stream string) func() string {
 		return func() string {
 			p := w.leader(stream)
@@ -80,22 +71,13 @@ func (w *deciders) next() (name string, blow func() string) {
 			return p.name
 		}
 	}
-	blows := []struct {
-		name string
-		blow func() string
-	}{
+	return []blow{
 		{"kill -9 of a worker", w.killWorker},
 		{"kill -9 of the leader of OPERATIONS", killLeader(objectevent.Operations)},
 		{"kill -9 of the leader of TRASH", killLeader(objectevent.Trash)},
 		{"kill -9 of the leader of EVENTS", killLeader(topology.Events)},
 		{"freeze of a worker", w.freezeWorker},
 	}
-	if len(w.bag) == 0 {
-		w.bag = w.random.Perm(len(blows))
-	}
-	b := blows[w.bag[0]]
-	w.bag = w.bag[1:]
-	return b.name, b.blow
 }
 
 func (w *deciders) killWorker() string {

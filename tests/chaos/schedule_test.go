@@ -30,9 +30,8 @@ const (
 // with the other but the cluster.
 type timers struct {
 	*cluster
-	random *rand.Rand
+	dealer
 	freeze time.Duration
-	bag    []int
 	all    []*replica
 	ids    []string // of the schedules
 }
@@ -48,16 +47,9 @@ func TestTM6EveryOccurrenceOnce(t *testing.T) {
 	w.freeze = time.Duration(setting(t, "BELFRY_CHAOS_FREEZE", defaultFreeze)) * time.Second
 	w.arm(int(n))
 	w.settled()
-	for i := range rounds {
-		name, blow := w.next()
-		w.wait(time.Duration(w.random.IntN(2000)) * time.Millisecond)
-		began := time.Now()
-		name += ", " + blow()
-		w.settled()
-		sayf(t, "round %d: %s: well after %s", i+1, name, time.Since(began).Round(time.Millisecond))
-		if t.Failed() {
-			return
-		}
+	w.rounds(t, rounds, 2*time.Second, w)
+	if t.Failed() {
+		return
 	}
 	w.count(time.Now())
 	for _, p := range w.all {
@@ -69,7 +61,7 @@ func TestTM6EveryOccurrenceOnce(t *testing.T) {
 
 func newTimers(t *testing.T, seed uint64) *timers {
 	t.Helper()
-	w := &timers{cluster: newCluster(t), random: rand.New(rand.NewPCG(seed, 0))}
+	w := &timers{cluster: newCluster(t), dealer: newDealer(seed)}
 	o := topology.Options{Replicas: nodes}
 	if _, err := topology.Ensure(t.Context(), w.bus.JS, topology.Platform(o).And(scheduler.Topology(o)), o); err != nil {
 		t.Fatal(err)
@@ -80,23 +72,13 @@ func newTimers(t *testing.T, seed uint64) *timers {
 	return w
 }
 
-// next draws a blow, from a bag of one of each kind.
-func (w *timers) next() (name string, blow func() string) {
-	blows := []struct {
-		name string
-		blow func() string
-	}{
+func (w *timers) blows() []blow {
+	return []blow{
 		{"kill -9 of a scheduler", w.killTimer},
 		{"kill -9 of the leader of SCHEDULES", func() string { return w.killLeader(scheduler.Schedules) }},
 		{"kill -9 of the leader of EVENTS", func() string { return w.killLeader(topology.Events) }},
 		{"freeze of a scheduler", w.freezeTimer},
 	}
-	if len(w.bag) == 0 {
-		w.bag = w.random.Perm(len(blows))
-	}
-	b := blows[w.bag[0]]
-	w.bag = w.bag[1:]
-	return b.name, b.blow
 }
 
 func (w *timers) killTimer() string {

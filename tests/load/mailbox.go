@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -160,23 +159,10 @@ func (o *postOffice) fill(ctx context.Context, events int, topic func(int) strin
 }
 
 func (o *postOffice) publish(ctx context.Context, events int, topic func(int) string) error {
-	js, err := jetstream.New(o.bus.NC, jetstream.WithPublishAsyncMaxPending(publishWindow))
-	if err != nil {
-		return err
-	}
 	header, data := sourceHeader(), stamped(time.Now())
-	for i := range events {
-		m := &nats.Msg{Subject: "evt.AA." + topic(i) + ".created", Header: header, Data: data}
-		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
-			return err
-		}
-	}
-	select {
-	case <-js.PublishAsyncComplete():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return fill(ctx, o.bus, events, func(i int) *nats.Msg {
+		return &nats.Msg{Subject: "evt.AA." + topic(i) + ".created", Header: header, Data: data}
+	})
 }
 
 // copies is how many wait, those that are no copies among them.

@@ -69,23 +69,11 @@ func operation(op, id string, object int) *nats.Msg {
 
 // report fills the queue. Every operation has an object of its own.
 func (c *cluster) report(ctx context.Context, op string, n int, id func(int) string) error {
-	js, err := jetstream.New(c.bus.NC, jetstream.WithPublishAsyncMaxPending(publishWindow))
-	if err != nil {
-		return err
-	}
-	for i := range n {
+	return fill(ctx, c.bus, n, func(i int) *nats.Msg {
 		m := operation(op, id(i), i)
 		m.Subject += "-" + id(0)
-		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
-			return err
-		}
-	}
-	select {
-	case <-js.PublishAsyncComplete():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+		return m
+	})
 }
 
 // decide starts the service on a full queue, and answers the rate from its first to

@@ -170,13 +170,20 @@ func sourceHeader() nats.Header {
 
 // fillSource stores the events that a relay is to work off.
 func fillSource(ctx context.Context, b *bus.Bus, events int) error {
+	header, data := sourceHeader(), stamped(time.Now())
+	return fill(ctx, b, events, func(int) *nats.Msg {
+		return &nats.Msg{Subject: "source.load", Header: header, Data: data}
+	})
+}
+
+// fill stores n messages as fast as nats.go does, and returns when all are answered.
+func fill(ctx context.Context, b *bus.Bus, n int, message func(i int) *nats.Msg) error {
 	js, err := jetstream.New(b.NC, jetstream.WithPublishAsyncMaxPending(publishWindow))
 	if err != nil {
 		return err
 	}
-	header, data := sourceHeader(), stamped(time.Now())
-	for range events {
-		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: "source.load", Header: header, Data: data}, jetstream.WithStallWait(time.Minute)); err != nil {
+	for i := range n {
+		if _, err := js.PublishMsgAsync(message(i), jetstream.WithStallWait(time.Minute)); err != nil {
 			return err
 		}
 	}

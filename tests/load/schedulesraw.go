@@ -48,26 +48,13 @@ func (t *rawTimer) fire(ctx context.Context, p plan) ([]fired, error) {
 }
 
 func (t *rawTimer) publish(ctx context.Context, n int, one func(int) (string, time.Time)) error {
-	js, err := jetstream.New(t.c.bus.NC, jetstream.WithPublishAsyncMaxPending(publishWindow))
-	if err != nil {
-		return err
-	}
-	for i := range n {
+	return fill(ctx, t.c.bus, n, func(i int) *nats.Msg {
 		id, at := one(i)
 		text := at.UTC().Format(time.RFC3339Nano)
-		m := &nats.Msg{Subject: rawArmed + id, Data: make([]byte, 60), Header: nats.Header{
+		return &nats.Msg{Subject: rawArmed + id, Data: make([]byte, 60), Header: nats.Header{
 			"Nats-Schedule": {"@at " + text}, "Nats-Schedule-Target": {rawDue + id}, dueAt: {text},
 		}}
-		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
-			return err
-		}
-	}
-	select {
-	case <-js.PublishAsyncComplete():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	})
 }
 
 func (t *rawTimer) restart(ctx context.Context) (time.Duration, error) {
