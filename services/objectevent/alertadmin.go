@@ -44,7 +44,7 @@ func (s *alerts) UpdateAlert(ctx context.Context, r *objecteventv1.UpdateAlertRe
 	}
 	asked.Name = r.GetName()
 	shown, err := s.set(ctx, r.GetTenant(), asked, func(t tenantAlerts, rule *alertRule) error {
-		i, err := t.at(rule.Name, r.Revision) //nolint:protogetter // absent is not zero
+		i, err := t.at(rule.Name, r.Revision)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (s *alerts) DeleteAlert(ctx context.Context, r *objecteventv1.DeleteAlertRe
 		return nil, err
 	}
 	t, seq, err := s.store.change(ctx, tenant, func(t tenantAlerts) (*alertRecord, error) {
-		i, err := t.at(r.GetName(), r.Revision) //nolint:protogetter // absent is not zero
+		i, err := t.at(r.GetName(), r.Revision)
 		if err != nil {
 			return nil, err
 		}

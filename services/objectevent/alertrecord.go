@@ -43,7 +43,7 @@ type tenantAlerts struct {
 
 // seq is the position of the last record in it, counted in the log as it is now: one
 // that was made anew counts from its beginning.
-func (t *tenantAlerts) seq(epoch string) uint64 {
+func (t tenantAlerts) seq(epoch string) uint64 {
 	at, err := event.ParseCursor(t.At)
 	if err != nil || at.Epoch != epoch {
 		return 0
@@ -51,7 +51,7 @@ func (t *tenantAlerts) seq(epoch string) uint64 {
 	return at.Seq
 }
 
-func (t *tenantAlerts) find(name string) int {
+func (t tenantAlerts) find(name string) int {
 	return slices.IndexFunc(t.Rules, func(r alertRule) bool { return strings.EqualFold(r.Name, name) })
 }
 

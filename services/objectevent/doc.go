@@ -38,9 +38,8 @@
 //	     and sys.userDeleted, each exactly when the AyMINE text says.
 //	OE4  Before-events are calls with a verdict. A dead or slow hook costs its
 //	     timeout and no more. A delete only seen afterwards says so.
+//	OE5  Alerts by rules that a tenant sets at run time: exactly from a place of the
+//	     log on, each once, whatever crashes; begin with alerts.go.
 //	OE6  Order per object is kept; an operation reported twice raises its events
 //	     once.
-//
-// OE5, alerts on data changes that a tenant sets at run time, has its place between
-// table.go and raise.go.
 package objectevent
