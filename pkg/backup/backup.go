@@ -139,10 +139,11 @@ func (o Options) look(ctx context.Context) (sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := sight{}
+	seen, answered := sight{}, map[string]bool{}
 	list := js.ListStreams(ctx)
 	for info := range list.Info() {
 		c, s := info.Config, info.State
+		answered[c.Name] = true
 		switch {
 		case c.Metadata[topology.EpochKey] == "" || c.Storage == jetstream.MemoryStorage:
 		case c.Name == topology.Events:
@@ -155,6 +156,16 @@ func (o Options) look(ctx context.Context) (sight, error) {
 	}
 	if err := list.Err(); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "list the streams")
+	}
+	// A stream without a leader is left out of the list, and only the names tell.
+	names := js.StreamNames(ctx)
+	for name := range names.Name() {
+		if !answered[name] {
+			return nil, fault.New(fault.Unavailable, "stream %s does not answer", name)
+		}
+	}
+	if err := names.Err(); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "list the names of the streams")
 	}
 	if _, ok := seen[topology.Events]; !ok {
 		return seen, nil
