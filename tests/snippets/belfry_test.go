@@ -59,6 +59,12 @@ func TestBelfryReadme(t *testing.T) { //nolint:paralleltest // one make run at a
 	second.run(report)
 	second.expect(`erp-1  duplicate`)
 
+	// Be told when something changes.
+	second.run(m.block("alert"))
+	second.expect(`(?m)^large holds for every change behind \S+, revision 1; its alerts are finance\.raised$`)
+	second.expect(`(?m)^\{"specversion":"1.0".*"finance.raised".*"message":"4712 is over 2500"`)
+	second.expect(`(?m)^large +invoices +insert,update +new\.total > 1000 +finance\.raised `)
+
 	// Say no before something is deleted.
 	guard := m.terminal()
 	guard.feed(m.block("hook"))

@@ -40,13 +40,6 @@ func TestReadme(t *testing.T) { //nolint:paralleltest // one make run at a time
 	second.run(m.block("mailbox"))
 	second.expect(`(?m)^\{"specversion":"1.0".*2026-0047`)
 
-	// Be told when something changes.
-	second.run(m.block("alert"))
-	second.expect(`(?m)^large holds for every change behind \S+, revision 1; its alerts are finance\.raised$`)
-	second.expect(`(?m)^\{"specversion":"1.0".*"invoices.created".*"subject":"4712"`)
-	second.expect(`(?m)^\{"specversion":"1.0".*"finance.raised".*"message":"4712 is over 2500"`)
-	second.expect(`(?m)^large +invoices +insert,update +new\.total > 1000 +finance\.raised `)
-
 	// Let something happen at a time.
 	second.run(m.block("schedule"))
 	second.showed(`(?m)^reminder fires next `)
