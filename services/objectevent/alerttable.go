@@ -16,11 +16,13 @@ type alertTable struct {
 	living  int                        // rules that are not disabled
 }
 
-// alertVersion is a tenant's rules from a record on, to the next.
+// alertVersion is a tenant's rules from a record on, to the next. They are compiled
+// when a change asks for them first: many records may follow each other.
 type alertVersion struct {
 	since    uint64 // sequence of the record; 0 = all that the relay may be asked about
 	kept     tenantAlerts
-	compiled map[string]*compiledAlert
+	before   *alertVersion             // until it is compiled: has most of the rules already
+	compiled map[string]*compiledAlert // nil = not yet
 	index    map[alertPlace]*alertIndex
 }
 
@@ -39,16 +41,30 @@ func newAlertTable() *alertTable {
 
 // put makes rules hold behind a sequence.
 func (t *alertTable) put(tenant string, since uint64, rules tenantAlerts) {
-	versions := t.tenants[tenant]
-	var before *alertVersion
-	if n := len(versions); n > 0 {
-		before = versions[n-1]
-	}
-	t.tenants[tenant] = append(versions, newAlertVersion(since, rules, before))
-	t.living += len(t.newest(tenant).compiled)
+	before := t.newest(tenant)
+	t.tenants[tenant] = append(t.tenants[tenant], &alertVersion{since: since, kept: rules, before: before.built()})
+	t.living += rules.living()
 	if before != nil {
-		t.living -= len(before.compiled)
+		t.living -= before.kept.living()
 	}
+}
+
+// built is the newest version, up to this one, that is compiled; nil = none.
+func (v *alertVersion) built() *alertVersion {
+	if v == nil || v.compiled != nil {
+		return v
+	}
+	return v.before
+}
+
+// living is how many rules are not disabled.
+func (t tenantAlerts) living() (n int) {
+	for i := range t.Rules {
+		if !t.Rules[i].Disabled {
+			n++
+		}
+	}
+	return n
 }
 
 // newest is a tenant's rules as the last record has them; nil = none.
@@ -99,18 +115,21 @@ func (t *alertTable) about(subj string, seq uint64) *alertIndex {
 	if v == nil {
 		return nil
 	}
+	if v.compiled == nil {
+		v.compile()
+	}
 	return v.index[s.place]
 }
 
-// newAlertVersion compiles rules, but for those that the version before has compiled.
-func newAlertVersion(since uint64, rules tenantAlerts, before *alertVersion) *alertVersion {
-	v := &alertVersion{since: since, kept: rules, compiled: map[string]*compiledAlert{}, index: map[alertPlace]*alertIndex{}}
+// compile makes rules that can be asked, but for those that the version before has.
+func (v *alertVersion) compile() {
+	v.compiled, v.index = map[string]*compiledAlert{}, map[alertPlace]*alertIndex{}
 	places := map[alertPlace][]*compiledAlert{}
-	for _, r := range rules.Rules {
+	for _, r := range v.kept.Rules {
 		if r.Disabled {
 			continue
 		}
-		c := before.have(r)
+		c := v.before.have(r)
 		if c == nil {
 			var err error
 			if c, err = compileAlert(r); err != nil {
@@ -128,7 +147,7 @@ func newAlertVersion(since uint64, rules tenantAlerts, before *alertVersion) *al
 	for p, list := range places {
 		v.index[p] = newAlertIndex(list)
 	}
-	return v
+	v.before = nil
 }
 
 // have is a rule that is compiled already, at the same revision and from the same

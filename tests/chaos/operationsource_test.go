@@ -186,6 +186,13 @@ func (w *deciders) count() {
 // stored are the events of EVENTS, in its order.
 func (w *deciders) stored(filter string) (all []event.Event) {
 	w.t.Helper()
+	w.each(filter, func(e event.Event, _ uint64) { all = append(all, e) })
+	return all
+}
+
+// each visits them, with their sequence.
+func (w *deciders) each(filter string, visit func(e event.Event, seq uint64)) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*patience)
 	defer cancel()
 	consumer, err := w.bus.JS.OrderedConsumer(ctx, topology.Events, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
@@ -206,9 +213,9 @@ func (w *deciders) stored(filter string) (all []event.Event) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		all = append(all, event.Decode(m.Subject(), m.Headers(), m.Data(), event.Stored{Time: meta.Timestamp}))
+		visit(event.Decode(m.Subject(), m.Headers(), m.Data(), event.Stored{Time: meta.Timestamp}), meta.Sequence.Stream)
 		if meta.NumPending == 0 {
-			return all
+			return
 		}
 	}
 }

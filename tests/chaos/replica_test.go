@@ -36,8 +36,9 @@ func (c *cluster) startReplica(name, service string, settings ...string) *replic
 	return r
 }
 
-// token is one for everything in tenant AA, valid for as long as a test may be.
-func (c *cluster) token(user string) string {
+// token is one for everything in tenant AA, and more, valid for as long as a test may
+// be.
+func (c *cluster) token(user string, more ...auth.Grant) string {
 	c.t.Helper()
 	secrets, err := auth.LoadOrCreateSecret(filepath.Join(c.dir, platform.SecretFile))
 	if err != nil {
@@ -47,7 +48,7 @@ func (c *cluster) token(user string) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	token, err := tokens.Sign(auth.Claims{Subject: user, Tenants: []string{"AA"}, Grants: auth.Everything(), TTL: 3 * time.Hour})
+	token, err := tokens.Sign(auth.Claims{Subject: user, Tenants: []string{"AA"}, Grants: append(auth.Everything(), more...), TTL: 3 * time.Hour})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -99,6 +99,7 @@ var measurements = []struct {
 	{"mailbox", measureMailbox},
 	{"fanin", measureFanin},
 	{"operations", measureOperations},
+	{"alerts", measureAlerts},
 	{"schedules", measureSchedules},
 	{"tokens", measureTokens},
 }
