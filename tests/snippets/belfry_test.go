@@ -79,6 +79,10 @@ func TestBelfryReadme(t *testing.T) { //nolint:paralleltest // one make run at a
 	second.run(m.block("preview"))
 	second.showed(`(?m)^Sun 2026-10-25 02:30:00 \+02:00 +2026-10-25 00:30:00 +clocks go back, 03:00 → 02:00; fires the first time$`)
 
+	// Keep a copy.
+	second.run(m.block("backup"))
+	second.showed(`(?m)^wrote \d+ streams with \d+ messages \(\d+ KiB\) to ./backup in `)
+
 	// Set it.
 	second.run(m.block("config"))
 	second.showed(`(?m)^events\.max_age +2d +environment BELFRY_EVENTS_MAX_AGE`)
@@ -103,4 +107,12 @@ func TestBelfryReadme(t *testing.T) { //nolint:paralleltest // one make run at a
 	second.run("cat nats/server.conf")
 	second.showed(`"publish":\{"allow":\["svc\.>","evt\.AA\.>"`)
 	m.stop(server)
+
+	// Make a platform of the copy.
+	fourth := m.terminal()
+	fourth.feed(m.block("alone"))
+	fourth.expect(`NATS is ready`)
+	second.run(m.block("restore"))
+	second.showed(`(?m)^restored \d+ streams with \d+ messages \(\d+ KiB\) as of \S+; the services may start$`)
+	fourth.interrupt()
 }
