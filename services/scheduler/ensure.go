@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -24,12 +25,17 @@ func (s *Service) ensureClock(ctx context.Context, again bool) error {
 	if err != nil {
 		return err
 	}
-	byID := map[string]*definition{}
+	// All at once, so that their changes gather in few batches.
+	byID, done := map[string]*definition{}, make(chan error, len(wanted))
 	for _, d := range wanted {
 		byID[d.ID] = d
-		if err := s.ensureStrike(ctx, *d, again); err != nil {
-			return err
-		}
+		go func() { done <- s.ensureStrike(ctx, *d, again) }()
+	}
+	for range wanted {
+		err = errors.Join(err, <-done)
+	}
+	if err != nil {
+		return err
 	}
 	pattern := subject.TenantSchedules(subject.Platform)
 	for seq := uint64(1); ; {
