@@ -24,7 +24,8 @@ type Plan struct {
 	Shared []string
 	// Renewed are streams whose positions leave the platform, beside EVENTS.
 	Renewed []string
-	// Documents are JSON objects with the epoch of a stream in their field "epoch".
+	// Documents are JSON in which the epoch of a stream stands: in fields "epoch", or
+	// in cursors.
 	Documents []Documents
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/backup"
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -57,6 +58,9 @@ func epoch(t *testing.T, b *bus.Bus) string {
 	return log.Epoch
 }
 
+// deep has cursors inside: one of the log, and one of another stream.
+const deep = `{"at":%q,"rules":[{"n":18446744073709551615,"since":%q}]}`
+
 // fill makes a log with a durable, the cursor of a relay that reads the log itself,
 // and one of a relay that reads another stream.
 func fill(t *testing.T, b *bus.Bus) {
@@ -69,6 +73,7 @@ func fill(t *testing.T, b *bus.Bus) {
 	publish(t, b, subject.RelayCursor("scheduler"), fmt.Sprintf(cursor, "another1"))
 	publish(t, b, subject.Key(topology.RelayCopies, "alerts"), fmt.Sprintf(cursor, epoch(t, b)))
 	publish(t, b, subject.Key(topology.RelayCopies, "note"), "no document")
+	publish(t, b, subject.Key(topology.RelayCopies, "deep"), fmt.Sprintf(deep, event.Cursor{Epoch: epoch(t, b), Seq: 7}, event.Cursor{Epoch: "another1", Seq: 7}))
 	if _, err := b.JS.CreateOrUpdateConsumer(t.Context(), topology.Events, jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +93,7 @@ func is(t *testing.T, b *bus.Bus, before string) {
 		{topology.Events, subject.RelayCursor("scheduler")}:                         fmt.Sprintf(cursor, "another1"),
 		{"KV_" + topology.RelayCopies, subject.Key(topology.RelayCopies, "alerts")}: fmt.Sprintf(cursor, now),
 		{"KV_" + topology.RelayCopies, subject.Key(topology.RelayCopies, "note")}:   "no document",
+		{"KV_" + topology.RelayCopies, subject.Key(topology.RelayCopies, "deep")}:   fmt.Sprintf(deep, event.Cursor{Epoch: now, Seq: 7}, event.Cursor{Epoch: "another1", Seq: 7}),
 	} {
 		if got := last(t, b, where[0], where[1]); got != want {
 			t.Errorf("%v: %s, want %s", where, got, want)

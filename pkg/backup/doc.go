@@ -12,6 +12,7 @@
 //	3 the others, with new epochs where positions were given out
 //	4 the epochs inside documents
 //	5 EVENTS                              from here on services may start
+//	6 the cursors of relays that read and write EVENTS; until then those wait (epoch_mismatch)
 //
 // # Why the streams fit each other
 //
@@ -34,8 +35,8 @@
 // partners, would be taken for those of other events once the log has grown there
 // again. So streams whose positions leave the platform get a new epoch: what was
 // given out is answered as gone, never with something else. What is inside the
-// backup stays true, because all of it is of one time: cursors of relays and states
-// of mailboxes keep their numbers and get the new epoch's name.
+// backup stays true, because all of it is of one time: cursors of relays, states of
+// mailboxes and copies of alert rules keep their numbers and get the new epoch's name.
 //
 // A store that was copied with its disks (all servers stopped) has the same problem
 // without the remedy. Start NATS alone from it, take a backup, restore that.

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -47,6 +49,9 @@ func renameIn(ctx context.Context, js jetstream.JetStream, d Documents, epochs m
 			continue
 		}
 		header := nats.Header{}
+		if ttl := m.Header.Get(jetstream.MsgTTLHeader); ttl != "" {
+			header.Set(jetstream.MsgTTLHeader, ttl)
+		}
 		if stream.CachedInfo().Config.AllowRollup {
 			header.Set(nats.MsgRollup, nats.MsgRollupSubject)
 		}
@@ -60,15 +65,45 @@ func renameIn(ctx context.Context, js jetstream.JetStream, d Documents, epochs m
 	}
 }
 
-// renamed is a document with the new name of its epoch; not ok if it has none, or
-// one that stays.
+// renamed is a document with the new names of its epochs, wherever they are: in the
+// fields "epoch", and in cursors. Not ok if it has none, or only such that stay.
 func renamed(doc []byte, epochs map[string]string) ([]byte, bool) {
-	fields := map[string]json.RawMessage{}
-	var epoch string
-	if json.Unmarshal(doc, &fields) != nil || json.Unmarshal(fields["epoch"], &epoch) != nil || epochs[epoch] == "" {
+	var value any
+	numbers := json.NewDecoder(bytes.NewReader(doc))
+	numbers.UseNumber() // sequences are larger than a float keeps
+	if numbers.Decode(&value) != nil {
 		return nil, false
 	}
-	fields["epoch"], _ = json.Marshal(epochs[epoch]) //nolint:errchkjson // a string
-	body, err := json.Marshal(fields)
+	now, changed := walk("", value, epochs)
+	if !changed {
+		return nil, false
+	}
+	body, err := json.Marshal(now)
 	return body, err == nil
+}
+
+func walk(key string, value any, epochs map[string]string) (now any, changed bool) {
+	switch v := value.(type) {
+	case string:
+		if to := epochs[v]; key == "epoch" && to != "" {
+			return to, true
+		}
+		if c, err := event.ParseCursor(v); err == nil && epochs[c.Epoch] != "" {
+			c.Epoch = epochs[c.Epoch]
+			return c.String(), true
+		}
+	case map[string]any:
+		for k, inner := range v {
+			var did bool
+			v[k], did = walk(k, inner, epochs)
+			changed = changed || did
+		}
+	case []any:
+		for i, inner := range v {
+			var did bool
+			v[i], did = walk("", inner, epochs)
+			changed = changed || did
+		}
+	}
+	return value, changed
 }

@@ -26,7 +26,9 @@ func backupPlan() backup.Plan {
 		Documents: []backup.Documents{
 			{Stream: "KV_" + mailbox.StateBucket, Subject: subject.AllKeys(mailbox.StateBucket)},
 			{Stream: "KV_" + topology.RelayCopies, Subject: subject.AllKeys(topology.RelayCopies)},
-			{Stream: mailbox.Stream, Subject: subject.MailboxCursor},
+			{Stream: "KV_" + objectevent.AlertsBucket, Subject: subject.AllKeys(objectevent.AlertsBucket)},
+			{Stream: "KV_" + objectevent.DeletionsBucket, Subject: subject.AllKeys(objectevent.DeletionsBucket)},
+			{Stream: mailbox.Stream, Subject: subject.MailboxTable}, // the cursor stays its newest message
 			{Stream: topology.Events, Subject: subject.RelayCursors},
 		},
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -91,6 +92,15 @@ func TestBackupAndRestore(t *testing.T) {
 	old := runAll(t, from)
 	subscriber, _ := old.must(t, "/Events/Register", `{"subscriberName":"erp"}`)["subscriberId"].(string)
 	old.publish(t, "0")
+	alert := func(p *platform, dir string, args ...string) string {
+		t.Helper()
+		out, err := belfry(t, "", append(append([]string{"alert"}, args...), "--tenant", "AA", "--http", strings.TrimPrefix(p.web, "http://"), "--data-dir", dir)...)
+		if err != nil {
+			t.Fatalf("%q %v", out, err)
+		}
+		return out
+	}
+	alert(old, from, "add", "large", "--topic", "invoices", "--when", "new.total > 1000", "--to", "finance")
 	old.must(t, "/Events/Subscribe", `{"subscriberId":"`+subscriber+`","compCode":"AA","topic":"invoices"}`)
 	kept := old.publish(t, "1", "2", "3", "4")
 	if got, _ := old.take(t, subscriber, 1); !cmp.Equal(got, []any{1.0}) {
@@ -149,12 +159,24 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("a cursor %s: %d %v", what, status, answer)
 		}
 	}
+	if out := alert(p, data, "list"); !strings.Contains(out, "large") {
+		t.Errorf("the alert rules: %q", out)
+	}
 	if n := len(p.log(t)); n != 9 {
 		t.Errorf("the log has %d events, not 9", n)
 	}
 	if out, err := belfry(t, "", "check", "--admin", p.admin); err != nil {
 		t.Errorf("not well after the restore: %q %v", out, err)
 	}
+	// The relays go on: from the queue to the log, and from the log back into it.
+	if out, err := belfry(t, "", "object", "insert", "invoices", "4712", "--new", `{"total":2500}`, "--tenant", "AA", "--http", strings.TrimPrefix(p.web, "http://"), "--data-dir", data); err != nil {
+		t.Errorf("%q %v", out, err)
+	}
+	bustest.Eventually(t, 20*time.Second, "the alert rule raises its event", func() bool {
+		_, answer := p.ask(t, http.MethodGet, "/v1/events?topic=finance", "")
+		events, _ := answer["events"].([]any)
+		return len(events) == 1
+	})
 }
 
 // log is every event of the tenant.
