@@ -28,7 +28,7 @@ func TestOE5ARuleRaisesAlerts(t *testing.T) {
 		t.Fatal(diff)
 	}
 	e := list[0]
-	if e.ID != "large@op-3" || e.Source != "/objectevent/alerts" || e.Subject != "3" || e.CorrelationID != "why" || e.Verb != "raised" || *e.Frm {
+	if e.ID != "large@op-3" || e.Source != "/objectevent/alerts" || e.Subject != "3" || e.CorrelationID != "why" || e.SenderUser != "anna" || e.Verb != "raised" || *e.Frm {
 		t.Errorf("the event is %+v", e)
 	}
 	var d alertData

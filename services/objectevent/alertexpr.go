@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
@@ -148,23 +148,23 @@ const maxAlertError = 300
 type sizes struct{ elements, bytes uint64 }
 
 // EstimateSize implements CEL's estimator.
-func (s sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
+func (s sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	if len(n.Path()) == 1 && s.bytes == 0 {
 		switch n.Path()[0] {
 		case varObject, varTopic, varTenant, varOn:
-			return &checker.SizeEstimate{Max: 255} // subject.MaxToken
+			return &cost.SizeEstimate{Max: 255} // subject.MaxToken
 		}
 	}
 	switch {
 	case s.bytes == 0:
 		return nil
 	case n.Type() != nil && n.Type().Kind() == types.StringKind:
-		return &checker.SizeEstimate{Max: s.bytes}
+		return &cost.SizeEstimate{Max: s.bytes}
 	}
-	return &checker.SizeEstimate{Max: s.elements}
+	return &cost.SizeEstimate{Max: s.elements}
 }
 
 // EstimateCallCost implements CEL's estimator: the standard functions' costs hold.
-func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
 	return nil
 }

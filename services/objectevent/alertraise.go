@@ -83,6 +83,7 @@ func (r *compiledAlert) alert(ctx context.Context, c *change) (*nats.Msg, error)
 		ID: r.Name + "@" + c.ID, Source: alertSource, Subject: c.Subject, Time: c.Time, Data: data,
 		Tenant: c.Tenant, Topic: r.Target, Verb: r.TargetVerb,
 		CorrelationID: c.CorrelationID, ObjectVersion: c.ObjectVersion,
+		SenderUser: c.SenderUser, SenderDevice: c.SenderDevice, SenderFeature: c.SenderFeature, // whoever is erased is found here, too
 		Frm:        new(bool), // nobody changed an object of the target topic
 		Extensions: map[string]any{depthName: strconv.Itoa(c.depth() + 1)},
 	}

@@ -54,7 +54,7 @@ func TestOE5EveryAlertOnce(t *testing.T) {
 // ruler is an administrator, and remembers from where each version of a rule holds.
 type ruler struct {
 	*deciders
-	token string // of an administrator
+	token string              // of an administrator
 	since map[string][]uint64 // by rule: sequences, the words of version i are "i"
 }
 
