@@ -226,3 +226,40 @@ func TestOE5TrialsSayWhyNot(t *testing.T) {
 		t.Errorf("a rule that there is not: %s", code)
 	}
 }
+
+// One change may set off more rules than a batch takes; each speaks once, and the
+// throttle of each is kept.
+func TestOE5OneChangeSetsManyRulesOff(t *testing.T) {
+	w := inAlertWorld(t)
+	const rules = 700 // with their records, 1,400 effects
+	subj, err := subject.AlertRecord("AA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rules {
+		r := alertRule{Name: fmt.Sprintf("r%03d", i), Topics: []string{"invoices"}, On: []onName{onInsert, onUpdate}, Target: "finance", TargetVerb: "raised", Severity: "info", Throttle: time.Hour, Revision: 1}
+		data, err := json.Marshal(alertRecord{Op: alertSet, Name: r.Name, Rule: &r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.nats.Bus().JS.Publish(t.Context(), subj, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.invoice("1", 1)
+	first := w.alerted("finance")
+	w.stop()
+	w.start(w.nats.Bus())
+	w.invoice("1", 2, 1)
+	seen := map[string]bool{}
+	for _, e := range w.alerted("finance") {
+		seen[e.ID] = true
+	}
+	if len(first) != rules || len(seen) != rules {
+		t.Errorf("%d alerts about one change, %d about two", len(first), len(seen))
+	}
+	var all struct{ Alerts []shownAlert }
+	if w.ask(w.administrator(), "GET", "/v1/alerts", nil, &all); len(all.Alerts) != rules {
+		t.Errorf("%d rules are shown", len(all.Alerts))
+	}
+}

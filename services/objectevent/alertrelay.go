@@ -102,7 +102,9 @@ func (a *alerter) decided(tenant string, m relay.Message) (relay.Effects, error)
 func (a *alerter) judge(ctx context.Context, r *compiledAlert, c *change) ([]*nats.Msg, error) {
 	k := a.counters.of(c.Tenant, r, c)
 	if c.depth() >= maxAlertDepth {
-		a.failed(r, c, k, errTooDeep)
+		// Not the rule's fault, so nothing it is disabled for: anybody may say so.
+		a.stats.count(alertFailed)
+		k.failed(c, errTooDeep)
 		return nil, nil
 	}
 	holds, err := r.holds(c)

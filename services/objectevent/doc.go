@@ -5,6 +5,7 @@
 //	operation ─▶ OPERATIONS ─▶ consume.go ─▶ decide.go ─▶ raise.go ─▶ pkg/relay ─▶ EVENTS
 //	                                          table.go
 //	                                          trash.go ◀──▶ TRASH
+//	change    ─▶ EVENTS ─▶ alertrelay.go ─▶ a tenant's rules ─▶ alert ─▶ EVENTS
 //	question ─▶ before.go ─▶ deleting ─▶ EVENTS, hooks ─▶ verdict
 //
 // Begin with table.go: it is the seed, row by row.
@@ -17,6 +18,7 @@
 //	      svc.objectevent.BeforeDelete       asks before a delete; also over HTTP
 //	out   evt.<tenant>.<topic>.<verb>        created, updated, deleting, deleted, …
 //	      evt.<tenant>.operations.refused    a fact that is none
+//	      evt.<tenant>.<target>.<verb>       alerts, where a rule says
 //	      hook.<tenant>.<name>               calls a hook that was registered on NATS
 //
 // # State
@@ -24,8 +26,9 @@
 // OPERATIONS, a work queue in eight partitions over tenant and object, each with
 // one durable; TRASH, trash.<tenant>.<topic>.<object>, by compare-and-set with the
 // operation's id; ctl.op.<tenant>.<id> in EVENTS, which operations have been
-// relayed, for as long as EVENTS keeps it; VERDICTS, and buckets for hooks and
-// deletions.
+// relayed, for as long as EVENTS keeps it; VERDICTS, and buckets for hooks, deletions
+// and alerts; ctl.alert.<tenant> and ctl.alerted.… in EVENTS, how rules changed and
+// when they last spoke.
 //
 // # Promises
 //
