@@ -30,6 +30,7 @@ type change struct {
 	old, new map[string]any
 	changed  []string // sorted
 	decoded  bool
+	spent    uint64 // of changeCost, by the rules that were asked
 	values   map[string]ref.Val
 }
 

@@ -183,6 +183,33 @@ func TestOE5CostIsLimited(t *testing.T) {
 	}
 }
 
+// All rules of a tenant together cost a change no more than a bounded time.
+func TestOE5CostIsLimitedForAllRulesTogether(t *testing.T) {
+	t.Parallel()
+	e := event.Event{
+		Tenant: "AA", Topic: "t", Verb: "created", DataSchema: event.ChangeSchema, DataContentType: "application/json",
+		Data: []byte(`{"new":{"lines":[` + strings.Repeat(`{"total":1},`, 20_000) + `{"total":1}]}}`),
+	}
+	c := changeOf(e, event.Cursor{}, e.Time)
+	dear, err := compileAlert(alertRule{Name: "dear", Condition: "new.lines.exists(l, l.total > 10)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for ; ; asked++ {
+		_, err := dear.holds(c)
+		if err == nil {
+			t.Fatal("20,001 lines were looked at")
+		}
+		if strings.Contains(err.Error(), "rules before it") {
+			break
+		}
+	}
+	if asked < 40 || asked > 60 {
+		t.Errorf("after %d of the dearest rules there were no more", asked)
+	}
+}
+
 // A trial says what would have been, and why not, and stores nothing.
 func TestOE5TrialsSayWhyNot(t *testing.T) {
 	w := inAlertWorld(t)
