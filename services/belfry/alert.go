@@ -29,36 +29,24 @@ of its own: windows and mailboxes receive it like any other.`,
 
 // warner is how the commands of the group talk to the alerts' API.
 type warner struct {
-	operator
-	objecteventv1connect.AlertServiceClient
-	tenant string // of requests; "" = the token's only one
+	*caller[objecteventv1connect.AlertServiceClient]
 
 	rule     *objecteventv1.AlertRule // as flags say
 	throttle time.Duration
 }
 
 func newWarner(std stdio) *warner {
-	return &warner{operator: newOperator(std), rule: &objecteventv1.AlertRule{}}
+	return &warner{caller: newCaller(std, objecteventv1connect.NewAlertServiceClient), rule: &objecteventv1.AlertRule{}}
 }
 
-// run makes a command's function out of one that has the connection, and its time.
+// run is caller's, with a rule that is as the flags say.
 func (c *warner) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		client, url, option, err := c.operator.dial(cmd)
-		if err != nil {
-			return err
-		}
-		if cmd.Flags().Changed("tenant") {
-			c.tenant = c.remote.tenants[0]
-		}
+	return c.caller.run(func(ctx context.Context, args []string) error {
 		if c.throttle != 0 {
 			c.rule.Throttle = durationpb.New(c.throttle)
 		}
-		c.AlertServiceClient = objecteventv1connect.NewAlertServiceClient(client, url, option)
-		ctx, cancel := within(cmd, answerWithin)
-		defer cancel()
 		return do(ctx, args)
-	}
+	})
 }
 
 // ruleFlags are what a rule is.
@@ -84,7 +72,7 @@ func newAlertAdd(std stdio) *cobra.Command {
     --message 'invoice {{object}}: {{old.total}} became {{new.total}}' --severity critical --throttle 1h`,
 		RunE: c.run(func(ctx context.Context, args []string) error {
 			c.rule.Name = args[0]
-			answer, err := c.CreateAlert(ctx, &objecteventv1.CreateAlertRequest{Tenant: c.tenant, Rule: c.rule})
+			answer, err := c.api.CreateAlert(ctx, &objecteventv1.CreateAlertRequest{Tenant: c.tenant, Rule: c.rule})
 			if err != nil {
 				return err
 			}
@@ -114,7 +102,7 @@ func newAlertUpdate(std stdio) *cobra.Command {
 			if revision > 0 {
 				r.Revision = &revision
 			}
-			answer, err := c.UpdateAlert(ctx, r)
+			answer, err := c.api.UpdateAlert(ctx, r)
 			if err != nil {
 				return err
 			}
@@ -140,7 +128,7 @@ changes of its topics: what it would have raised, and why not.`,
 			} else {
 				r.Rule = c.rule
 			}
-			answer, err := c.TestAlert(ctx, r)
+			answer, err := c.api.TestAlert(ctx, r)
 			if err != nil {
 				return err
 			}

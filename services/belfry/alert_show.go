@@ -17,7 +17,7 @@ func newAlertList(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the rules of a tenant, and what they did", Args: cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, _ []string) error {
-			answer, err := c.ListAlerts(ctx, &objecteventv1.ListAlertsRequest{Tenant: c.tenant})
+			answer, err := c.api.ListAlerts(ctx, &objecteventv1.ListAlertsRequest{Tenant: c.tenant})
 			if err != nil {
 				return err
 			}
@@ -29,21 +29,18 @@ func newAlertList(std stdio) *cobra.Command {
 }
 
 func (c *warner) tabulate(alerts []*objecteventv1.Alert) error {
-	if len(alerts) == 0 {
-		return c.print("none")
-	}
-	t := tabwriter.NewWriter(c.std.out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "NAME\tWATCHES\tON\tWHEN\tTO\tRAISED\tTHROTTLED\tFAILED\tLAST MATCH\tSTATE")
-	for _, a := range alerts {
-		r, k := a.GetRule(), a.GetCounters()
-		when := r.GetCondition()
-		if when == "" {
-			when = "always"
-		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s.%s\t%d\t%d\t%d\t%s\t%s\n", r.GetName(), strings.Join(r.GetTopics(), ","), strings.Join(r.GetOn(), ","), when,
-			r.GetTargetTopic(), r.GetTargetVerb(), k.GetRaised(), k.GetThrottled(), k.GetFailed(), lastMatch(k), alertState(a))
-	}
-	return t.Flush()
+	return tabulate(c.std.out, "no rules", "NAME\tWATCHES\tON\tWHEN\tTO\tRAISED\tTHROTTLED\tFAILED\tLAST MATCH\tSTATE", alerts,
+		func(a *objecteventv1.Alert) []any {
+			r, k := a.GetRule(), a.GetCounters()
+			when := r.GetCondition()
+			if when == "" {
+				when = "always"
+			}
+			return []any{
+				r.GetName(), strings.Join(r.GetTopics(), ","), strings.Join(r.GetOn(), ","), when, r.GetTargetTopic() + "." + r.GetTargetVerb(),
+				k.GetRaised(), k.GetThrottled(), k.GetFailed(), lastMatch(k), alertState(a),
+			}
+		})
 }
 
 func lastMatch(k *objecteventv1.AlertCounters) string {
@@ -68,7 +65,7 @@ func newAlertGet(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get <name>", Short: "Show one rule", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			answer, err := c.GetAlert(ctx, &objecteventv1.GetAlertRequest{Tenant: c.tenant, Name: args[0]})
+			answer, err := c.api.GetAlert(ctx, &objecteventv1.GetAlertRequest{Tenant: c.tenant, Name: args[0]})
 			if err != nil {
 				return err
 			}
@@ -104,13 +101,13 @@ func newAlertSwitch(std stdio, use, short string, disabled bool) *cobra.Command 
 	cmd := &cobra.Command{
 		Use: use + " <name>", Short: short, Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			found, err := c.GetAlert(ctx, &objecteventv1.GetAlertRequest{Tenant: c.tenant, Name: args[0]})
+			found, err := c.api.GetAlert(ctx, &objecteventv1.GetAlertRequest{Tenant: c.tenant, Name: args[0]})
 			if err != nil {
 				return err
 			}
 			a := found.GetAlert()
 			a.Rule.Disabled = disabled
-			answer, err := c.UpdateAlert(ctx, &objecteventv1.UpdateAlertRequest{Tenant: c.tenant, Name: args[0], Revision: &a.Revision, Rule: a.GetRule()})
+			answer, err := c.api.UpdateAlert(ctx, &objecteventv1.UpdateAlertRequest{Tenant: c.tenant, Name: args[0], Revision: &a.Revision, Rule: a.GetRule()})
 			if err != nil {
 				return err
 			}
@@ -126,7 +123,7 @@ func newAlertDelete(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete <name>", Aliases: []string{"remove"}, Short: "Forget a rule; the alerts that it raised stay", Args: cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, args []string) error {
-			answer, err := c.DeleteAlert(ctx, &objecteventv1.DeleteAlertRequest{Tenant: c.tenant, Name: args[0]})
+			answer, err := c.api.DeleteAlert(ctx, &objecteventv1.DeleteAlertRequest{Tenant: c.tenant, Name: args[0]})
 			if err != nil {
 				return err
 			}
