@@ -23,7 +23,7 @@ func TestOE5ARuleFromATerminal(t *testing.T) {
 			t.Fatalf("belfry %s: %v\n%s\nis not like %s", line, err, out, want)
 		}
 	}
-	must(`none`, "alert list")
+	must(`no rules`, "alert list")
 	must(`created`, "object insert invoices 1", "--new", `{"total":500}`)
 	must(`insert invoices 1  no: new.total > 1000 is false\n0 of 1`, "alert test --topic invoices --to finance --when", "object != '' && new.total > 1000")
 	_, err := call("alert add large --topic invoices --to finance --when", "new.total > ")
