@@ -173,11 +173,19 @@ func (k *kube) uninstall() (string, error) {
 	if err := k.helm("uninstall", k.release, "--wait"); err != nil {
 		return "", err
 	}
-	out, err := k.here("get", "all,configmap,serviceaccount,networkpolicy,poddisruptionbudget,ingress", "-l", "app.kubernetes.io/instance="+k.release, "-o", "name")
-	if err != nil {
-		return "", err
+	var left []string
+	for end := time.Now().Add(patience); ; { // what belonged to a Deployment is collected behind it
+		out, err := k.here("get", "all,configmap,serviceaccount,networkpolicy,poddisruptionbudget,ingress", "-l", "app.kubernetes.io/instance="+k.release, "-o", "name")
+		if err != nil {
+			return "", err
+		}
+		left = slices.DeleteFunc(lines(out), func(s string) bool { return strings.HasPrefix(s, "No resources") })
+		if len(left) == 0 || time.Now().After(end) {
+			break
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // polling a cluster
 	}
-	if left := slices.DeleteFunc(lines(out), func(s string) bool { return strings.HasPrefix(s, "pod/") || strings.HasPrefix(s, "No resources") }); len(left) > 0 {
+	if len(left) > 0 {
 		return "", fmt.Errorf("left: %v", left)
 	}
 	claims, err := k.here("get", "pvc", "-o", "name")
