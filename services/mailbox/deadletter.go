@@ -93,25 +93,25 @@ func (s *Service) deadLetters(ctx context.Context, id string, from uint64, visit
 	}
 }
 
-// living loads a subscriber for a call that does not change it.
-func (s *Service) subscriber(ctx context.Context, id string) (*state, error) {
+// subscriber loads a subscriber for a call that does not change it; written is when
+// its document was.
+func (s *Service) subscriber(ctx context.Context, id string) (st *state, written time.Time, err error) {
 	if _, err := admit(ctx, id); err != nil {
-		return nil, err
+		return nil, written, err
 	}
-	st, _, _, err := s.load(ctx, id)
-	if err != nil {
-		return nil, err
+	if st, _, written, err = s.load(ctx, id); err != nil {
+		return nil, written, err
 	}
 	if err := allowed(ctx, st); err != nil {
-		return nil, err
+		return nil, written, err
 	}
-	return st, living(st)
+	return st, written, living(st)
 }
 
 // ViewDeadLetters implements the contract.
 func (s *Service) ViewDeadLetters(ctx context.Context, r *mailboxv1.ViewDeadLettersRequest) (*mailboxv1.ViewDeadLettersResponse, error) {
 	id := r.GetSubscriberId()
-	if _, err := s.subscriber(ctx, id); err != nil {
+	if _, _, err := s.subscriber(ctx, id); err != nil {
 		return nil, err
 	}
 	limit := deadPage
@@ -164,7 +164,7 @@ func deadLetter(m message) *mailboxv1.DeadLetter {
 // Redrive implements the contract.
 func (s *Service) Redrive(ctx context.Context, r *mailboxv1.RedriveRequest) (*mailboxv1.RedriveResponse, error) {
 	id := r.GetSubscriberId()
-	st, err := s.subscriber(ctx, id)
+	st, _, err := s.subscriber(ctx, id)
 	if err != nil {
 		return nil, err
 	}

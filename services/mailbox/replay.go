@@ -39,7 +39,7 @@ func (s *Service) Replay(ctx context.Context, r *mailboxv1.ReplayRequest) (*mail
 	if err := p.Decide(auth.Request{Action: auth.Subscribe, Tenant: at.tenant, Topic: at.topic}); err != nil {
 		return nil, err
 	}
-	if _, err := s.subscriber(ctx, id); err != nil {
+	if _, _, err := s.subscriber(ctx, id); err != nil {
 		return nil, err
 	}
 	all, err := s.subscriptions(ctx, id)

@@ -209,17 +209,8 @@ func (s *Service) entries(ctx context.Context, id string, visit func(o *subscrip
 // ViewSubscriptions implements the contract.
 func (s *Service) ViewSubscriptions(ctx context.Context, r *mailboxv1.ViewSubscriptionsRequest) (*mailboxv1.ViewSubscriptionsResponse, error) {
 	id := r.GetSubscriberId()
-	if _, err := admit(ctx, id); err != nil {
-		return nil, err
-	}
-	st, _, written, err := s.load(ctx, id)
+	_, written, err := s.subscriber(ctx, id)
 	if err != nil {
-		return nil, err
-	}
-	if err := allowed(ctx, st); err != nil {
-		return nil, err
-	}
-	if err := living(st); err != nil {
 		return nil, err
 	}
 	all, err := s.subscriptions(ctx, id)
