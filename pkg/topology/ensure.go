@@ -51,7 +51,7 @@ type ensurer struct {
 func Ensure(ctx context.Context, js jetstream.JetStream, s Spec, o Options) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
 	defer cancel()
-	e := &ensurer{js: js, o: o.withDefaults(), report: Report{Epochs: map[string]string{}}}
+	e := &ensurer{js: js, o: o.WithDefaults(), report: Report{Epochs: map[string]string{}}}
 	if err := e.openMemory(ctx); err != nil {
 		return e.report, err
 	}

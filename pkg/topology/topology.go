@@ -78,7 +78,8 @@ type Options struct {
 	Log           *slog.Logger  // default: discards
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults is o with a default where nothing is said.
+func (o Options) WithDefaults() Options {
 	if o.Replicas == 0 {
 		o.Replicas = 1
 	}
@@ -110,7 +111,7 @@ func (s Spec) And(other Spec) Spec {
 // Platform is what every Belfry process needs. A service has its own streams and
 // buckets in a Spec of its own; see process.Part.
 func Platform(o Options) Spec {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	return Spec{
 		Streams: []jetstream.StreamConfig{events(o), deadLetters(o), nonces(o)},
 		Buckets: []jetstream.KeyValueConfig{{

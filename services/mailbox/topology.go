@@ -19,10 +19,7 @@ const (
 
 // Topology is what this service keeps in JetStream, for process.Part.
 func Topology(o topology.Options) topology.Spec {
-	maxConsumers := o.MaxConsumers
-	if maxConsumers == 0 {
-		maxConsumers = topology.DefaultMaxConsumers
-	}
+	o = o.WithDefaults()
 	return topology.Spec{
 		Streams: []jetstream.StreamConfig{{
 			Name:         Stream,
@@ -31,8 +28,8 @@ func Topology(o topology.Options) topology.Spec {
 			Retention:    jetstream.LimitsPolicy, // and no limit: what is guaranteed is not dropped
 			Storage:      jetstream.FileStorage,
 			Discard:      jetstream.DiscardNew,
-			Replicas:     max(o.Replicas, 1),
-			MaxConsumers: maxConsumers,
+			Replicas:     o.Replicas,
+			MaxConsumers: o.MaxConsumers,
 			// Peek reads by direct get, the relay writes atomic batches, and the
 			// table and the cursor replace what they were.
 			AllowDirect:        true,
@@ -42,11 +39,11 @@ func Topology(o topology.Options) topology.Spec {
 		Buckets: []jetstream.KeyValueConfig{
 			{
 				Bucket: StateBucket, Description: "subscribers: owner, locks, what is confirmed",
-				History: 1, Storage: jetstream.FileStorage, Replicas: max(o.Replicas, 1),
+				History: 1, Storage: jetstream.FileStorage, Replicas: o.Replicas,
 			},
 			{
 				Bucket: TopicsBucket, Description: "catalogue of topics: <tenant>.<topic>",
-				History: 1, Storage: jetstream.FileStorage, Replicas: max(o.Replicas, 1),
+				History: 1, Storage: jetstream.FileStorage, Replicas: o.Replicas,
 			},
 		},
 	}

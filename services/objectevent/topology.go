@@ -1,8 +1,6 @@
 package objectevent
 
 import (
-	"cmp"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -17,9 +15,7 @@ const (
 
 // Topology is what the service keeps in JetStream.
 func Topology(o topology.Options) topology.Spec {
-	o.Replicas = cmp.Or(o.Replicas, 1)
-	o.MaxEventBytes = cmp.Or(o.MaxEventBytes, topology.DefaultMaxEventBytes)
-	o.MaxConsumers = cmp.Or(o.MaxConsumers, topology.DefaultMaxConsumers)
+	o = o.WithDefaults()
 	return topology.Spec{Streams: []jetstream.StreamConfig{operations(o), trashed(o)}}.And(HookTopology(o)).And(AlertTopology(o))
 }
 

@@ -27,10 +27,7 @@ const (
 // has come), batches, and a TTL for what remains of a deleted schedule. The
 // history is a witness: it forgets by number and by age.
 func Topology(o topology.Options) topology.Spec {
-	consumers := o.MaxConsumers
-	if consumers == 0 {
-		consumers = topology.DefaultMaxConsumers
-	}
+	o = o.WithDefaults()
 	return topology.Spec{Streams: []jetstream.StreamConfig{{
 		Name:               Schedules,
 		Description:        "schedules: definitions, armed and due occurrences",
@@ -41,7 +38,7 @@ func Topology(o topology.Options) topology.Spec {
 		Compression:        jetstream.S2Compression,
 		Replicas:           o.Replicas,
 		MaxMsgsPerSubject:  1,
-		MaxConsumers:       consumers,
+		MaxConsumers:       o.MaxConsumers,
 		AllowMsgSchedules:  true,
 		AllowMsgTTL:        true,
 		AllowAtomicPublish: true,
@@ -56,6 +53,6 @@ func Topology(o topology.Options) topology.Spec {
 		Replicas:          o.Replicas,
 		MaxMsgsPerSubject: historyPerSchedule,
 		MaxAge:            historyAge,
-		MaxConsumers:      consumers,
+		MaxConsumers:      o.MaxConsumers,
 	}}}
 }
