@@ -55,10 +55,11 @@ func TestJourney(t *testing.T) {
 		}
 
 		// land — pkg/topology: EVENTS keeps it, under its address, as it was sent.
+		// Behind it may stand a record of a relay that began meanwhile.
 		reader := eventlog.NewReader(bustest.Connect(t, w.nats))
 		log, err := reader.State(soon(t))
-		if err != nil || log.Epoch != receipt.Cursor.Epoch || log.Last != receipt.Cursor.Seq {
-			t.Fatalf("the log ends at %+v, %v; want %v", log, err, receipt.Cursor)
+		if err != nil || log.Epoch != receipt.Cursor.Epoch || log.Last < receipt.Cursor.Seq {
+			t.Fatalf("the log ends at %+v, %v; want %v in it", log, err, receipt.Cursor)
 		}
 		var page []eventlog.Message
 		bustest.Eventually(t, 10*time.Second, "the replica that answers has it", func() bool {
