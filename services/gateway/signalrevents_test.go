@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/subject"
+)
+
+// SR3: word for word as the wire book has it.
+func TestSR3Notification(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.hubOpen(w.token())
+	c.subscribe(`{"e":"portos.resources.changed"}`)
+	book, err := os.ReadFile("../../proto/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(name string) string {
+		found := regexp.MustCompile("(?m)^```json " + name + "\n(.*)$").FindSubmatch(book)
+		if found == nil {
+			t.Fatal("the wire book has no " + name)
+		}
+		return string(found[1])
+	}
+	w.publishMsg(&nats.Msg{
+		Subject: "evt.AA.tickets.created", Data: []byte(block("stored=tickets.created")),
+		Header: nats.Header{"Content-Type": {"application/cloudevents+json"}},
+	})
+	if d := cmp.Diff(block("notification=portos.resources.changed of=tickets.created"), c.event()); d != "" {
+		t.Error(d)
+	}
+	// Bare, from a publisher who knows nothing of us.
+	w.publish("evt.AA.Tickets.deleted", `{"number":12}`)
+	got := regexp.MustCompile(`"ca":"[^"]*Z"`).ReplaceAllString(c.event(), `"ca":…`)
+	if d := cmp.Diff(`{"e":"portos.resources.changed","s":{"c":"","u":{"u":"SYSTEM","d":"SYSTEM","f":null}},"r":null,"ca":…,"ea":null,`+
+		`"p":{"u":{"u":"SYSTEM","d":"SYSTEM","f":null},"n":"Tickets","a":3,"i":{"i":"","n":"Tickets","v":null},"r":[{"number":12}]}}`, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// SR2: every name of the views table is one that can be subscribed to.
+func TestSR2EveryName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.hubOpen(w.token())
+	for _, v := range durableViews {
+		c.subscribe(`{"e":"` + strings.ToUpper(v.Name) + `"}`)
+	}
+	c.subscribe(`{"e":"frm.time.noon"}`)
+	c.subscribe(`{"e":"presence"}`)
+	w.publish("evt.AA.users.created", `{"name":"Jan"}`)
+	var got []string
+	for range 3 {
+		var n struct{ E string }
+		if err := json.Unmarshal([]byte(c.event()), &n); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, n.E)
+	}
+	if d := cmp.Diff([]string{"frm.objectInserted", "portos.resources.changed", "sys.newUser"}, got); d != "" {
+		t.Error(d)
+	}
+	noon := subject.Clock(subject.Platform, "Noon")
+	for range 2 { // the second, because presence may come between
+		if err := w.nats.Bus().NC.PublishMsg(&nats.Msg{Subject: noon, Header: nats.Header{
+			"ce-specversion": {"1.0"}, "ce-id": {"frm.time.Noon@2026-01-05T11:02:00Z"}, "ce-source": {"/scheduler"}, "ce-type": {"frm.time.Noon"}, "ce-time": {"2026-01-05T11:02:00.041Z"},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		if got := c.event(); strings.Contains(got, "frm.time") {
+			if want := `{"e":"frm.time.Noon","s":{"c":"","u":{"u":"SYSTEM","d":"SYSTEM","f":null}},"r":null,"ca":"2026-01-05T11:02:00.041Z","ea":null,"p":null}`; got != want {
+				t.Error(cmp.Diff(want, got))
+			}
+			break
+		}
+	}
+}
+
+// SR4: an event that expires while it waits for a poll is not delivered.
+func TestSR4ExpiresInTheQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.token()
+	query := w.hubNegotiate(token)
+	w.call("GET", query, token, "")
+	w.call("POST", query, token, `{"protocol":"json","version":1}`+"\x1e"+`{"type":1,"target":"Subscribe","arguments":[{"e":"portos.resources.changed"}]}`+"\x1e")
+	ea := time.Now().Add(300 * time.Millisecond)
+	publish := func(id string, ea time.Time) {
+		h := nats.Header{"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-source": {"/x"}, "ce-type": {"devices.created"}, "ce-subject": {id}}
+		if !ea.IsZero() {
+			h.Set("ce-expirytime", ea.UTC().Format(time.RFC3339Nano))
+		}
+		w.publishMsg(&nats.Msg{Subject: "evt.AA.devices.created", Header: h, Data: []byte(`{}`)})
+	}
+	publish("first", ea) // which waits to be polled
+	publish("second", ea)
+	publish("third", time.Time{})
+	bustest.Eventually(t, patience, "all have been routed", func() bool {
+		all := w.s.hub.all()
+		all[0].mu.Lock()
+		defer all[0].mu.Unlock()
+		return len(all[0].queue) >= 2 && time.Now().After(ea)
+	})
+	got := ""
+	for !strings.Contains(got, "third") {
+		_, body := w.call("GET", query, token, "")
+		got += body
+	}
+	if strings.Contains(got, "first") || strings.Contains(got, "second") {
+		t.Errorf("expired events came: %q", got)
+	}
+	w.call("DELETE", query, token, "")
+}
