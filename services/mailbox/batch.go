@@ -43,18 +43,21 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 		answer.Reset()
 		for bytes := 0; len(answer.GetMessages()) < wanted; {
 			if err := s.mayLock(st); err != nil {
-				return cut(err, len(answer.GetMessages()) > 0)
+				return cut(err, answer)
 			}
 			m, first, err := s.pick(ctx, t, id, st, "")
+			if err == nil && m == nil {
+				err = s.nothing(t)
+			}
 			if err != nil || m == nil {
-				return cut(err, len(answer.GetMessages()) > 0)
+				return cut(err, answer)
 			}
 			if bytes += len(m.Data); bytes > most && len(answer.GetMessages()) > 0 {
 				break
 			}
 			one := &mailboxv1.ReceiveResponse{}
 			if err := s.lockOne(ctx, st, m, first, lasts, one); err != nil {
-				return cut(err, len(answer.GetMessages()) > 0)
+				return cut(err, answer)
 			}
 			answer.Messages = append(answer.Messages, one)
 		}
@@ -64,12 +67,9 @@ func (s *Service) ReceiveBatch(ctx context.Context, r *mailboxv1.ReceiveBatchReq
 }
 
 // cut is why a batch ends early: what is in it already is locked and answered.
-func cut(err error, some bool) error {
-	switch {
-	case some:
+func cut(err error, answer *mailboxv1.ReceiveBatchResponse) error {
+	if len(answer.GetMessages()) > 0 {
 		return nil
-	case err == nil:
-		return errUnchanged
 	}
 	return err
 }

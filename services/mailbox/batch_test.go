@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -184,6 +185,34 @@ func TestMB10Quotas(t *testing.T) {
 }
 
 // Two replicas: any serves any call, and what one does the other knows.
+// The document stays small, whatever a partner gives back or passes over, and the
+// way out stays open: what was received before, and the first message of all.
+func TestMB10DocumentIsBounded(t *testing.T) {
+	t.Parallel()
+	s := &Service{config: Default()}
+	delayed, passed := &state{}, &state{}
+	for seq := range uint64(maxNoted) {
+		delayed.Held = append(delayed.Held, held{Seq: seq + 1})
+		passed.Ahead = append(passed.Ahead, seq+2)
+	}
+	for _, c := range []struct {
+		name  string
+		st    *state
+		seq   uint64
+		first bool
+		code  fault.Code
+	}{
+		{"a new one behind those given back", delayed, maxNoted + 1, true, fault.TooManyLocks},
+		{"one that was given back", delayed, 7, true, ""},
+		{"one more behind one passed over", passed, maxNoted + 2, false, fault.TooManyLocks},
+		{"the one passed over", passed, 1, true, ""},
+	} {
+		if err := s.mayNote(c.st, c.seq, c.first); err == nil && c.code != "" || err != nil && fault.CodeOf(err) != c.code {
+			t.Errorf("%s: %v, not %q", c.name, err, c.code)
+		}
+	}
+}
+
 func TestMB9Replicas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -86,6 +86,24 @@ func TestMB6Expiry(t *testing.T) { //nolint:paralleltest // a bubble
 	})
 }
 
+// Who never peeks and only receives, with nothing there, polls as well.
+func TestMB6ReceivingIsPolling(t *testing.T) { //nolint:paralleltest // a bubble
+	bubble(t, func(t *testing.T, w *world) {
+		shortDays(&w.config)
+		r := w.start()
+		one := r.partner("anna", "one").subscribe("invoices")
+		many := r.partner("anna", "many").subscribe("invoices")
+		for range 12 {
+			one.must("Receive", nil)
+			many.must("ReceiveBatch", nil)
+			pass(day)
+		}
+		if gone := r.published("expired"); len(gone) != 0 {
+			t.Fatalf("expired: %v", gone)
+		}
+	})
+}
+
 // After the platform itself was down, nothing expires for a day.
 func TestMB6GraceAfterOutage(t *testing.T) { //nolint:paralleltest // a bubble
 	bubble(t, func(t *testing.T, w *world) {

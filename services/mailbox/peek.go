@@ -170,14 +170,18 @@ func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64
 	return s.survey(ctx, t, id, st.clone(), head)
 }
 
-// refreshPoll is how old a document may be before a Peek writes it anew, so that
-// it counts as polled.
+// refreshPoll is how old a document may be before a poll that changes nothing
+// writes it anew, so that it counts.
 const refreshPoll = time.Hour
+
+func (s *Service) pollDue(written time.Time) bool {
+	return time.Since(written) >= min(refreshPoll, s.config.ExpireAfter/24)
+}
 
 // polled notes that a subscriber polls: the age of its document is how long it has
 // been silent, to within an hour.
 func (s *Service) polled(ctx context.Context, id string, st *state, written time.Time) error {
-	if !st.Live || time.Since(written) < min(refreshPoll, s.config.ExpireAfter/24) {
+	if !st.Live || !s.pollDue(written) {
 		return nil
 	}
 	return s.change(ctx, id, func(_ *desk, st *state) error { return living(st) })

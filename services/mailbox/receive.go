@@ -49,7 +49,7 @@ func (s *Service) Receive(ctx context.Context, r *mailboxv1.ReceiveRequest) (*ma
 		}
 		answer.Reset()
 		if m == nil {
-			return errUnchanged
+			return s.nothing(t)
 		}
 		return s.lockOne(ctx, st, m, first, lasts, answer)
 	})
@@ -64,6 +64,34 @@ func (s *Service) mayLock(st *state) error {
 	return nil
 }
 
+// maxNoted bounds what the document remembers of single messages, about 50 bytes
+// each: those that are received, or were and are given back, and those that are
+// confirmed behind one that nobody has received.
+const maxNoted = 4096
+
+// mayNote refuses to receive one message more when the document is full. What it
+// remembers already may be received again, and so may the first message of all:
+// from there it becomes shorter.
+func (s *Service) mayNote(st *state, seq uint64, first bool) error {
+	n, most := len(st.Held), max(maxNoted, s.config.MaxLocks)
+	if !first {
+		n += len(st.Ahead)
+	}
+	if _, again := st.find(seq); again || n < most {
+		return nil
+	}
+	return fault.New(fault.TooManyLocks, "%d messages are given back or were passed over; confirm the first ones", n)
+}
+
+// nothing ends a change that found nothing to receive: it was a poll nevertheless
+// (MB6).
+func (s *Service) nothing(t *desk) error {
+	if s.pollDue(t.written) {
+		return nil
+	}
+	return errUnchanged
+}
+
 // tell counts what callers lost to each other, and answers err.
 func (s *Service) tell(err error) error {
 	if c := fault.CodeOf(err); c == fault.MessageLocked || c == fault.LockLost {
@@ -76,6 +104,9 @@ func (s *Service) tell(err error) error {
 // act for the message's tenant any more does not get it.
 func (s *Service) lockOne(ctx context.Context, st *state, m *message, first bool, lasts time.Duration, answer *mailboxv1.ReceiveResponse) error {
 	if err := api.PrincipalOf(ctx).Decide(auth.Request{Action: auth.Mailbox, Tenant: m.Header.Get(headerTenant)}); err != nil {
+		return err
+	}
+	if err := s.mayNote(st, m.Seq, first); err != nil {
 		return err
 	}
 	limit, _ := strconv.Atoi(m.Header.Get(headerLimit)) // most have none
