@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -36,6 +37,19 @@ func Wrap(code Code, cause error, format string, args ...any) *Error {
 // input that is wrong. The message is "<field>: <rule>".
 func Field(code Code, field, format string, args ...any) *Error {
 	return New(code, field+": "+format, args...).With("field", field)
+}
+
+// InField is err told about the field as its caller spells it, where a check of one
+// name serves requests that have another: "tenant" is the "compCode" of a mailbox
+// call. What is not about a field stays as it is.
+func InField(err error, field string) error {
+	var e *Error
+	if !errors.As(err, &e) || e.details["field"] == "" {
+		return err
+	}
+	c := e.With("field", field)
+	c.message = field + ": " + strings.TrimPrefix(c.message, e.details["field"]+": ")
+	return c
 }
 
 // With returns a copy of e with one more detail.

@@ -130,6 +130,20 @@ func TestFrom(t *testing.T) {
 }
 
 // A detail added to one fault is not added to those it was made from.
+func TestInField(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	err := InField(fmt.Errorf("subscribe: %w", Wrap(TenantForbidden, cause, "tenant: is not yours").With("field", "tenant")), "compCode")
+	if f := From(err); f.Error() != "compCode: is not yours" || f.Details()["field"] != "compCode" || f.Code() != TenantForbidden || !errors.Is(err, cause) {
+		t.Errorf("%q %v %v", f.Error(), f.Details(), f.Code())
+	}
+	for _, err := range []error{nil, cause, New(Unavailable, "no field")} {
+		if got := InField(err, "compCode"); got != err { //nolint:errorlint // the same one
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+}
+
 func TestWithCopies(t *testing.T) {
 	t.Parallel()
 	base := New(NotFound, "no such thing").With("a", "1")

@@ -110,7 +110,7 @@ func checkName(code fault.Code, field, name string) error {
 	case !utf8.ValidString(name):
 		return fault.Field(code, field, "is not valid UTF-8")
 	case name == "*" || name == ">":
-		return fault.Field(code, field, "%q is a wildcard, not a name; leave the %s out to mean all", name, field)
+		return fault.Field(code, field, "%q is a wildcard, not a name", name)
 	case strings.IndexFunc(name, unicode.IsControl) >= 0:
 		return fault.Field(code, field, "contains a control character")
 	case len(Fold(name)) > MaxToken:

@@ -102,12 +102,21 @@ func (f *fanout) effects(ctx context.Context, m relay.Message) (relay.Effects, e
 	}
 	p := place{a.Tenant, subject.Fold(a.Topic)}
 	if !f.topics[p] {
-		if err := f.s.registerTopic(ctx, a.Tenant, a.Topic); err != nil {
+		if err := f.s.registerTopic(ctx, a.Tenant, spelling(m, a)); err != nil {
 			return relay.Effects{}, err
 		}
 		f.topics[p] = true
 	}
 	return relay.Effects{Msgs: f.fanOut(m, p, subject.Fold(a.Verb))}, nil
+}
+
+// spelling is the topic's name as the event has it: an address is in lower case.
+func spelling(m relay.Message, a subject.Address) string {
+	e := event.Decode(m.Subject, m.Header, m.Data, event.Stored{Cursor: m.At, Time: m.Stored})
+	if subject.Fold(e.Topic) != subject.Fold(a.Topic) {
+		return a.Topic
+	}
+	return e.Topic
 }
 
 // decided is what follows from a record.

@@ -48,19 +48,15 @@ func (s *Service) eventOf(ctx context.Context, p *auth.Principal, r *mailboxv1.P
 	if r.GetEvent() == nil {
 		return e, fault.Field(fault.InvalidRequest, "event", "must not be empty")
 	}
-	tenant, err := p.Tenant(r.GetCompCode())
-	if err != nil {
-		return e, err
-	}
-	api.Concerns(ctx, tenant)
 	if err := subject.CheckTopic(r.GetTopic()); err != nil {
 		return e, err
 	}
-	if err := p.Decide(auth.Request{Action: auth.Publish, Tenant: tenant, Topic: r.GetTopic()}); err != nil {
+	tenant, err := compCodeOf(ctx, p, auth.Request{Action: auth.Publish, Tenant: r.GetCompCode(), Topic: r.GetTopic()})
+	if err != nil {
 		return e, err
 	}
 	if e, err = event.ParseJSON(r.GetEvent().GetJson()); err != nil {
-		return e, err
+		return e, inEvent(err)
 	}
 	// The request says where it belongs; an event that says otherwise is a mistake.
 	for _, d := range []struct{ field, says, asked string }{
@@ -79,10 +75,15 @@ func (s *Service) eventOf(ctx context.Context, p *auth.Principal, r *mailboxv1.P
 	}
 	e.Complete(time.Now())
 	if err := e.Validate(); err != nil {
-		return e, err
+		return e, inEvent(err)
 	}
 	if len(e.Data) > s.maxEvent {
 		return e, fault.New(fault.EventTooLarge, "the event has %d bytes of data, the maximum is %d", len(e.Data), s.maxEvent)
 	}
 	return e, nil
+}
+
+// inEvent says that a field is one of the event's, not of the request's.
+func inEvent(err error) error {
+	return fault.InField(err, "event."+fault.From(err).Details()["field"])
 }

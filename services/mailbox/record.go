@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func foldVerbs(verbs []string) ([]string, error) {
 	folded := make([]string, len(verbs))
 	for i, v := range verbs {
 		if err := subject.CheckVerb(v); err != nil {
-			return nil, err
+			return nil, fault.InField(err, fmt.Sprintf("verbs[%d]", i))
 		}
 		folded[i] = subject.Fold(v)
 	}

@@ -57,20 +57,24 @@ func (s *Service) Subscribe(ctx context.Context, r *mailboxv1.SubscribeRequest) 
 // placeOf is the topic that a request names, in a tenant that the caller may act
 // in.
 func placeOf(ctx context.Context, p *auth.Principal, compCode, topic string) (place, error) {
-	if compCode == "" && len(p.Tenants) == 1 {
-		compCode = p.Tenants[0]
-	}
-	if compCode == "" {
-		return place{}, fault.Field(fault.InvalidRequest, "compCode", "must not be empty")
-	}
-	api.Concerns(ctx, compCode)
-	if err := p.Decide(auth.Request{Action: auth.Mailbox, Tenant: compCode}); err != nil {
+	tenant, err := compCodeOf(ctx, p, auth.Request{Action: auth.Mailbox, Tenant: compCode})
+	if err != nil {
 		return place{}, err
 	}
 	if err := subject.CheckTopic(topic); err != nil {
 		return place{}, err
 	}
-	return place{compCode, subject.Fold(topic)}, nil
+	return place{tenant, subject.Fold(topic)}, nil
+}
+
+// compCodeOf is the tenant that a request is about, the token's only one unless it
+// names another, if the caller may do there what it asks for.
+func compCodeOf(ctx context.Context, p *auth.Principal, r auth.Request) (tenant string, err error) {
+	if r.Tenant, err = p.Tenant(r.Tenant); err != nil {
+		return "", fault.InField(err, "compCode")
+	}
+	api.Concerns(ctx, r.Tenant)
+	return r.Tenant, fault.InField(p.Decide(r), "compCode")
 }
 
 // mayHaveMore refuses a subscriber that is not the caller's, a topic that nobody

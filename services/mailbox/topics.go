@@ -120,16 +120,11 @@ func (t topic) message(tenant string) *mailboxv1.Topic {
 
 // DescribeTopic implements the contract.
 func (s *Service) DescribeTopic(ctx context.Context, r *mailboxv1.DescribeTopicRequest) (*mailboxv1.DescribeTopicResponse, error) {
-	p := api.PrincipalOf(ctx)
-	tenant, err := p.Tenant(r.GetCompCode())
-	if err != nil {
-		return nil, err
-	}
-	api.Concerns(ctx, tenant)
 	if err := subject.CheckTopic(r.GetName()); err != nil {
-		return nil, err
+		return nil, fault.InField(err, "name")
 	}
-	if err := p.Decide(auth.Request{Action: auth.Publish, Tenant: tenant, Topic: r.GetName()}); err != nil {
+	tenant, err := compCodeOf(ctx, api.PrincipalOf(ctx), auth.Request{Action: auth.Publish, Tenant: r.GetCompCode(), Topic: r.GetName()})
+	if err != nil {
 		return nil, err
 	}
 	key, err := subject.TopicKey(TopicsBucket, tenant, r.GetName())

@@ -202,8 +202,10 @@ func TestMB8Topics(t *testing.T) {
 	put("/v1/topics/Devices", `{"compCode":"BB","schema":"no"}`, 400)
 	put("/v1/topics/Devices", `{"compCode":"CC"}`, 403)
 	p.must("Subscribe", fields{"compCode": "BB", "topic": "devices"})
+	p.must("Publish", fields{"compCode": "AA", "topic": "VOUCHERS", "event": fields{"specversion": "1.0"}})
+	p.must("Subscribe", fields{"compCode": "AA", "topic": "vouchers"})
 	topics := fmt.Sprint(p.must("ViewTopics", nil)["topics"])
-	want := "[map[compCode:AA description: schema: topic:New] map[compCode:BB description:Cash desks schema:{\"type\":\"object\"} topic:Devices]]"
+	want := "[map[compCode:AA description: schema: topic:New] map[compCode:AA description: schema: topic:VOUCHERS] map[compCode:BB description:Cash desks schema:{\"type\":\"object\"} topic:Devices]]"
 	if topics != want {
 		t.Fatalf("topics %s\n not %s", topics, want)
 	}

@@ -289,7 +289,8 @@ type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From Register.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// The tenant whose events these are: ITAS's comp code.
+	// The tenant whose events these are: ITAS's comp code; empty = the token's only
+	// one.
 	CompCode string `protobuf:"bytes,2,opt,name=comp_code,json=compCode,proto3" json:"comp_code,omitempty"`
 	// The topic, such as INVOICES; compared ignoring case.
 	Topic string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -1217,7 +1218,7 @@ type UnsubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From Register.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// The tenant.
+	// The tenant; empty = the token's only one.
 	CompCode string `protobuf:"bytes,2,opt,name=comp_code,json=compCode,proto3" json:"comp_code,omitempty"`
 	// The topic, compared ignoring case.
 	Topic         string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -1592,7 +1593,7 @@ func (x *DescribeTopicResponse) GetTopic() *Topic {
 // What to publish.
 type PublishRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tenant.
+	// The tenant; empty = the token's only one.
 	CompCode string `protobuf:"bytes,1,opt,name=comp_code,json=compCode,proto3" json:"comp_code,omitempty"`
 	// The topic.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -2385,7 +2386,7 @@ type ReplayRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From Register.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// The tenant.
+	// The tenant; empty = the token's only one.
 	CompCode string `protobuf:"bytes,2,opt,name=comp_code,json=compCode,proto3" json:"comp_code,omitempty"`
 	// The topic of an existing subscription; its verbs apply.
 	Topic string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`

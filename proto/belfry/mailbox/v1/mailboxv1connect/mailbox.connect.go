@@ -103,7 +103,8 @@ type MailboxServiceClient interface {
 	// Peek names the first message that nobody has locked, over all mailboxes of the
 	// subscriber, in the order the events happened. When there is none it waits, up
 	// to timeout, and answers within milliseconds of the next event. It locks
-	// nothing and changes nothing.
+	// nothing and changes nothing. A subscriber without a mailbox waits as one with an
+	// empty one.
 	//
 	// Codes subscriber_unknown, mailbox_expired, invalid_request for a timeout
 	// outside 0 to 90.
@@ -521,7 +522,8 @@ type MailboxServiceHandler interface {
 	// Peek names the first message that nobody has locked, over all mailboxes of the
 	// subscriber, in the order the events happened. When there is none it waits, up
 	// to timeout, and answers within milliseconds of the next event. It locks
-	// nothing and changes nothing.
+	// nothing and changes nothing. A subscriber without a mailbox waits as one with an
+	// empty one.
 	//
 	// Codes subscriber_unknown, mailbox_expired, invalid_request for a timeout
 	// outside 0 to 90.
