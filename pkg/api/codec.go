@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"mime"
+	"net/http"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -102,6 +103,15 @@ func codecFor(contentType string) (codec, error) {
 		}
 	}
 	return nil, fault.Field(fault.UnsupportedContentType, "content-type", "%.64q is not application/json or application/proto", contentType)
+}
+
+// uncoded refuses a body in a coding, such as gzip: a plain route's are not decoded, so
+// that a limit is one of bytes that were sent. Code unsupported_content_type.
+func uncoded(h http.Header) error {
+	if c := h.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
+		return fault.Field(fault.UnsupportedContentType, "content-encoding", "%.64q is not taken here; send the body as it is", c)
+	}
+	return nil
 }
 
 // raw is a message of whatever type as Connect sees it: its bytes. Decoding is

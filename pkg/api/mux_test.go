@@ -279,6 +279,7 @@ func TestBadCalls(t *testing.T) {
 
 		"route":               {"POST", "/Desk/Read", `{"AFTER":"x","Tenant":"AA","topic":["a"]}`, nil, 200, `{"events":[],"cursor":"x/AA/a","more":false}`},
 		"route, form":         {"POST", "/Desk/Read", `a=b`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, `"unsupported_content_type"`},
+		"route, gzip":         {"POST", "/Desk/Read", `x`, []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}, 415, `"unsupported_content_type"`},
 		"route, unknown":      {"POST", "/Desk/Read", `{"x":1}`, nil, 400, `"details":{"field":"x"}`},
 		"route, huge":         {"POST", "/Desk/Read", strings.Repeat(" ", maxBytes+1), nil, 413, `"event_too_large"`},
 		"route, wrong method": {"PUT", "/Desk/Read", ``, nil, 405, `"method_not_allowed"`},

@@ -47,6 +47,9 @@ func (m *Mux) mountRoute(s *service, me Method, route Route) {
 		var body, answer []byte
 		failed := m.chain(telemetry.ExtractHTTP(r.Context(), r.Header), &call{service: s.short, method: me.name, way: WayRoute}, m.identify(w, r, int64(limit), &body),
 			func(ctx context.Context) (err error) {
+				if err := uncoded(r.Header); err != nil {
+					return err
+				}
 				if route.Serve == nil {
 					answer, err = me.runRoute(ctx, r, body)
 					return err
