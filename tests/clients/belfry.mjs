@@ -13,9 +13,11 @@ const program = fileURLToPath(new URL("../../bin/belfry", import.meta.url));
 const patience = 20_000; // ms to start or to stop, far above what it takes
 
 export class Belfry {
+  only = []; // flags that choose what runs; none = everything
+
   /** A running Belfry that ends, and whose data goes, when the test does; settings as "key=value". */
   static async start(t, ...settings) {
-    const belfry = new Belfry();
+    const belfry = new this();
     belfry.settings = settings.flatMap((s) => ["--set", s]);
     belfry.dir = await mkdtemp(join(tmpdir(), "belfry-clients-"));
     t.after(async () => {
@@ -29,11 +31,11 @@ export class Belfry {
   /**
    * Starts the process: on free ports the first time, then on the same ones,
    * unless others are given. Sets url, printed (the URL of the page with its
-   * token), token and nats (host:port).
+   * token), token, nats (host:port) and admin (a URL).
    */
   async start(listen = this.listen) {
     const { http, nats } = listen ?? { http: "127.0.0.1:0", nats: "127.0.0.1:0" };
-    const args = ["run", "--data-dir", this.dir, "--http", http, "--nats", nats, "--admin", "127.0.0.1:0", ...this.settings];
+    const args = ["run", "--data-dir", this.dir, "--http", http, "--nats", nats, "--admin", "127.0.0.1:0", ...this.only, ...this.settings];
     const process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.process = process;
     this.ended = once(process, "exit");
@@ -44,13 +46,14 @@ export class Belfry {
         said += text;
         const open = /Open\s+(\S+#token=\S+)\n/.exec(said);
         const server = /NATS\s+nats:\/\/(\S+)\n/.exec(said);
-        if (open && server) resolve([open[1], server[1]]), clearTimeout(late);
+        const admin = /Admin\s+(http\S+)/.exec(said);
+        if (open && server && admin) resolve([open[1], server[1], admin[1]]), clearTimeout(late);
       };
       process.stdout.setEncoding("utf8").on("data", read);
       process.stderr.setEncoding("utf8").on("data", read);
       this.ended.then(([code]) => reject(new Error(`ended with ${code}:\n${said}`)), reject);
     });
-    [this.printed, this.nats] = await printed;
+    [this.printed, this.nats, this.admin] = await printed;
     this.url = new URL(this.printed).origin;
     this.token = this.printed.split("#token=")[1];
     this.listen ??= { http: new URL(this.url).host, nats: this.nats };
