@@ -114,8 +114,10 @@ func TestIngressRoutesEveryPath(t *testing.T) {
 			}
 		}
 	}
-	if got := of("/signalr/v1/mainHub"); got != "gateway" {
-		t.Errorf("the hub is sent to %s", got)
+	for path, want := range map[string]string{"/signalr/v1/mainHub": "gateway-hub", "/signalr/v1/mainHub/negotiate": "gateway"} {
+		if got := of(path); got != want {
+			t.Errorf("%s is sent to %s, not to %s", path, got, want)
+		}
 	}
 }
 
