@@ -80,7 +80,8 @@
 //
 // AfterCommit runs for every message after its effects are stored and before it
 // is acknowledged, first calls in order; after a crash it runs again for
-// messages at or below the cursor. AfterBatch is the same for a whole batch. A
+// messages at or below the cursor, before Map is asked about any above. So what it
+// writes elsewhere, Map finds. AfterBatch is the same for a whole batch. A
 // durable that was deleted has forgotten the
 // acknowledgements of a stream that keeps what is acknowledged: there the cursor
 // says up to where AfterCommit has run for certain.

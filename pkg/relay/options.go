@@ -23,7 +23,7 @@ type Message struct {
 	Data    []byte
 	At      event.Cursor // where the source keeps it
 	Stored  time.Time    // since when
-	Known   bool         // only for AfterCommit: its Once was stored before, so its effects were dropped
+	Known   bool         // only for AfterCommit and AfterBatch: its Once was stored before, so its effects were dropped
 }
 
 // Effects are what follows from one source message.
@@ -55,6 +55,11 @@ type Options struct {
 	// invalid, the message becomes a dead letter at once; of kind unavailable,
 	// it is asked again for as long as it takes; otherwise MaxAttempts times.
 	Map func(ctx context.Context, m Message) (Effects, error)
+	// Ahead, optional, is shown messages before Map is asked about the first of them:
+	// what has come by then, in order, each once for as long as nothing fails. Here an
+	// owner reads for many at once what Map would read for each. Its error decides about
+	// the first, as Map's does.
+	Ahead func(ctx context.Context, ms []Message) error
 	// AfterCommit, optional, runs after a message's effects are stored and
 	// before the message is acknowledged: at least once, in order, also for dead
 	// letters, so it must be idempotent. Until it returns nil nothing follows.

@@ -16,6 +16,7 @@ type item struct {
 	*delivery
 	effects Effects
 	mapped  bool
+	shown   bool // to Ahead
 }
 
 // drop takes the effects off: what is to happen once has happened.
@@ -77,7 +78,17 @@ func (s *session) collect() (*plan, error) {
 			p.items = append(p.items, it)
 			continue
 		}
-		if err := s.mapItem(it, p.next.Seq == s.cur.Seq); err != nil {
+		if len(p.items) > 0 && !p.moves(s.cur) {
+			// What was relayed before is settled before anything is decided that may
+			// build on it.
+			s.back = append([]*item{it}, s.back...)
+			return p, nil
+		}
+		err = s.ahead(it)
+		if err == nil {
+			err = s.mapItem(it, p.next.Seq == s.cur.Seq)
+		}
+		if err != nil {
 			s.back = append([]*item{it}, s.back...)
 			if len(p.items) > 0 {
 				return p, nil // what is before it goes first
@@ -128,6 +139,35 @@ func (s *session) take(p *plan, full <-chan time.Time) (*item, error) {
 	case <-old:
 	}
 	return nil, nil
+}
+
+// ahead shows the owner what is in hand, before the first of it is mapped.
+func (s *session) ahead(it *item) error {
+	if s.o.Ahead == nil || it.shown || it.mapped {
+		return nil
+	}
+	for more := true; more && len(s.back) < s.o.MaxBatch; {
+		select {
+		case d := <-s.queue:
+			s.back = append(s.back, &item{delivery: d})
+		default:
+			more = false
+		}
+	}
+	var ms []Message
+	var show []*item
+	for _, it := range append([]*item{it}, s.back...) {
+		if !it.mapped && it.At.Seq > s.cur.Seq {
+			ms, show = append(ms, it.Message), append(show, it)
+		}
+	}
+	if err := s.guard(func() error { return s.o.Ahead(s.ctx, ms) }); err != nil {
+		return err
+	}
+	for _, it := range show {
+		it.shown = true
+	}
+	return nil
 }
 
 // place adds a message's effects to the plan; false when the plan is full. A
