@@ -19,10 +19,11 @@ import (
 
 // worker decides the operations of one partition, in their order.
 //
-//	read the operation ─▶ where was the object? ─▶ the table ─▶ move it ─▶ events
+//	read the operation ─▶ where was the object? ─▶ the table ─▶ events ─▶ move it
 //
 // The relay stores the events, with the receipt that keeps the same operation from
-// having them twice. What a worker remembers is of one session; Open forgets it.
+// having them twice; then the worker moves the object. What a worker remembers is of
+// one session; Open forgets it.
 type worker struct {
 	name      string // of the relay
 	bus       *bus.Bus
@@ -39,12 +40,15 @@ type worker struct {
 	moving   map[string]uint64 // by record in TRASH: the one that moves it
 	versions *versions
 	trashy   map[string]bool // by tenant and topic: whether its trash has ever held anything
+	lookout  *lookout
 }
 
-// hand is an operation between Map and AfterCommit.
+// hand is an operation between Map and AfterBatch.
 type hand struct {
-	outcome        outcome
-	id, moved, why string
+	outcome outcome
+	id, why string
+	where   string     // its object's record in TRASH, if that mattered
+	move    *trashMove // nil = the object stays where it is
 }
 
 // newWorker makes the worker of a partition.
@@ -65,7 +69,7 @@ func relayName(partition int) string { return relayPrefix + strconv.Itoa(partiti
 // Open forgets everything: another worker may have been at work since.
 func (w *worker) Open(context.Context, event.Cursor) error {
 	w.hand, w.ids, w.moving = map[uint64]*hand{}, map[string]uint64{}, map[string]uint64{}
-	w.versions, w.trashy = newVersions(), map[string]bool{}
+	w.versions, w.trashy, w.lookout = newVersions(), map[string]bool{}, newLookout(w.trash)
 	return nil
 }
 
@@ -105,11 +109,11 @@ func refusal(err error) bool {
 	return err != nil && kind != fault.Down && kind != fault.Ours
 }
 
-// AfterCommit counts what has been stored, and lets go of it.
-func (w *worker) AfterCommit(_ context.Context, m relay.Message) error {
+// done counts an operation that has been stored, and lets go of it.
+func (w *worker) done(m relay.Message) {
 	h := w.hand[m.At.Seq]
 	if h == nil {
-		return nil // stored by another worker, who has counted it or died before
+		return // stored by another worker, who has counted it or died before
 	}
 	if m.Known {
 		h.outcome = outcomeDuplicate
@@ -117,7 +121,6 @@ func (w *worker) AfterCommit(_ context.Context, m relay.Message) error {
 	w.stats.operations.WithLabelValues(string(h.outcome), h.why).Inc()
 	w.stats.seconds.Observe(max(time.Since(m.Stored).Seconds(), 0))
 	w.settled(m.At.Seq)
-	return nil
 }
 
 // settled lets go of an operation.
@@ -130,7 +133,7 @@ func (w *worker) settled(seq uint64) {
 	if w.ids[h.id] == seq {
 		delete(w.ids, h.id)
 	}
-	if w.moving[h.moved] == seq {
-		delete(w.moving, h.moved)
+	if w.lookout.forget(h.where); h.move != nil && w.moving[h.where] == seq {
+		delete(w.moving, h.where)
 	}
 }

@@ -14,6 +14,7 @@ func (w *worker) decide(ctx context.Context, m relay.Message, o *operation, h *h
 	if err != nil {
 		return relay.Effects{}, err
 	}
+	h.where = where
 	record, err := w.look(ctx, m, o, where)
 	if err != nil {
 		return relay.Effects{}, err
@@ -26,21 +27,16 @@ func (w *worker) decide(ctx context.Context, m relay.Message, o *operation, h *h
 	if err := w.check(ctx, m, o, r, where, record); err != nil {
 		return relay.Effects{}, err
 	}
+	if r.to == from {
+		r.to = "" // it is there
+	}
 	e, err := o.effects(ctx, r, m.At, w.maxEvent)
 	if err != nil {
 		return relay.Effects{}, err
 	}
-	moves := r.to != "" && r.to != from
-	if moves && record.At != m.At {
-		if dup, err := w.known(ctx, o); err != nil || dup {
-			return w.duplicate(h, err)
-		}
-		if err := w.trash.move(ctx, where, record, o, m.At, r.to); err != nil {
-			return relay.Effects{}, err
-		}
-	}
-	if moves {
-		h.moved, w.moving[where], w.trashy[topicKey(o)] = where, m.At.Seq, true
+	if r.to != "" {
+		h.move = o.move(where, record, m.At, r.to)
+		w.moving[where], w.trashy[topicKey(o.Tenant, o.Topic)] = m.At.Seq, true
 	}
 	w.note(o, r, where)
 	h.outcome = outcomeRaised
@@ -58,30 +54,36 @@ func (w *worker) look(ctx context.Context, m relay.Message, o *operation, where 
 	if !t.looks && !t.moves {
 		return trashRecord{}, nil
 	}
-	if by, ok := w.moving[where]; ok && by != m.At.Seq && t.moves {
+	if by, ok := w.moving[where]; ok && by != m.At.Seq {
 		return trashRecord{}, errFirst
 	}
 	if o.name != opTrash {
-		key := topicKey(o)
-		has, ok := w.trashy[key]
-		if !ok {
-			var err error
-			if has, err = w.trash.has(ctx, o.Tenant, o.Topic); err != nil {
-				return trashRecord{}, err
-			}
-			if len(w.trashy) >= generation {
-				clear(w.trashy)
-			}
-			w.trashy[key] = has
-		}
-		if !has {
-			return trashRecord{}, nil
+		if has, err := w.hasTrash(ctx, o.Tenant, o.Topic); err != nil || !has {
+			return trashRecord{}, err
 		}
 	}
-	return w.trash.read(ctx, where)
+	return w.lookout.at(ctx, where)
 }
 
-func topicKey(o *operation) string { return o.Tenant + " " + subject.Fold(o.Topic) }
+// hasTrash says whether the trash of a topic has ever held anything, and keeps the
+// answer.
+func (w *worker) hasTrash(ctx context.Context, tenant, topic string) (bool, error) {
+	key := topicKey(tenant, topic)
+	if has, ok := w.trashy[key]; ok {
+		return has, nil
+	}
+	has, err := w.trash.has(ctx, tenant, topic)
+	if err != nil {
+		return false, err
+	}
+	if len(w.trashy) >= generation {
+		clear(w.trashy)
+	}
+	w.trashy[key] = has
+	return has, nil
+}
+
+func topicKey(tenant, topic string) string { return tenant + " " + subject.Fold(topic) }
 
 // check holds the operation against what the row needs, what was asked before, and
 // what came before.

@@ -3,8 +3,8 @@
 // order, and who may say no before it happens.
 //
 //	operation ─▶ OPERATIONS ─▶ consume.go ─▶ decide.go ─▶ raise.go ─▶ pkg/relay ─▶ EVENTS
-//	                                          table.go
-//	                                          trash.go ◀──▶ TRASH
+//	                                          table.go                   └─ then
+//	                                          trashread.go ◀── TRASH ◀── trashmove.go
 //	change    ─▶ EVENTS ─▶ alertrelay.go ─▶ a tenant's rules ─▶ alert ─▶ EVENTS
 //	question ─▶ before.go ─▶ deleting ─▶ EVENTS, hooks ─▶ verdict
 //

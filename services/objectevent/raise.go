@@ -23,6 +23,7 @@ type receipt struct {
 	Object    string        `json:"object"`
 	At        string        `json:"at"`               // where OPERATIONS kept it
 	Events    []string      `json:"events,omitempty"` // their verbs
+	Moved     whereabouts   `json:"moved,omitempty"`  // where to, if it moved the object
 }
 
 // effects are what a row makes of an operation, to be stored together and once.
@@ -89,7 +90,7 @@ func (o *operation) receipt(r rule, at event.Cursor) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := receipt{Operation: o.name, Topic: o.Topic, Object: o.Subject, At: at.String()}
+	d := receipt{Operation: o.name, Topic: o.Topic, Object: o.Subject, At: at.String(), Moved: r.to}
 	for _, w := range r.raises {
 		d.Events = append(d.Events, w.verb)
 	}

@@ -40,51 +40,95 @@ func (w *opWorld) decides(k *worker, m relay.Message) string {
 	return strings.Join(verbs, ", ")
 }
 
-// TestOE2WhoTakesOverDecidesTheSame: a worker dies after it has moved an object and
-// before the events are stored. Whoever is asked about the same operations again
-// decides as it did, and leaves the trash as it is.
+// TestOE2WhoTakesOverDecidesTheSame: a worker ends before its events are stored, and
+// another behind them, before it has moved the object. Whoever is next decides as they
+// did, and moves what they have not.
 func TestOE2WhoTakesOverDecidesTheSame(t *testing.T) {
 	t.Parallel()
 	w := newOpWorld(t)
 	w.stop()
 	first, second := w.s.newWorker(3), w.s.newWorker(3)
-	commit := func(k *worker, m relay.Message) {
-		if err := k.AfterCommit(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
 
 	trashed, status, restored := w.queued(1, "trash", "1"), w.queued(2, "status", "2"), w.queued(3, "restore", "3")
-	if got := w.decides(first, trashed); got != "deleting, deleted" {
-		t.Fatalf("trash: %s", got)
+	for name, k := range map[string]*worker{"first": first, "next": second} {
+		if got := w.decides(k, trashed); got != "deleting, deleted" {
+			t.Errorf("trash, by the %s worker: %s", name, got)
+		}
 	}
+	if r := w.record(); r.revision != 0 {
+		t.Errorf("moved before anything is stored: %+v", r)
+	}
+
+	// The second has stored it, and ends.
+	w.stores(second, trashed)
+	third := w.s.newWorker(3)
+	w.settles(third, trashed)
 	record := w.record()
-	if got := w.decides(second, trashed); got != "deleting, deleted" {
-		t.Errorf("trash, by the next worker: %s", got)
+	if record.At != trashed.At || record.ID != "1" || record.Before != inUse || record.After != inTrash {
+		t.Errorf("the object was not moved: %+v", record)
 	}
+	w.settles(second, trashed) // it wakes up
 	if again := w.record(); again != record {
 		t.Errorf("the record was written again: %+v, before %+v", again, record)
 	}
-
-	// The first worker had gone on, two operations ahead of what is stored.
-	commit(first, trashed)
-	if got := w.decides(first, status); got != "status silently" {
+	if got := w.decides(third, status); got != "status silently" {
 		t.Errorf("status: %s", got)
 	}
-	if got := w.decides(first, restored); got != "created silently" {
+	w.stores(third, status)
+	w.settles(third, status)
+	if got := w.decides(third, restored); got != "created silently" {
 		t.Errorf("restore: %s", got)
 	}
-	third := w.s.newWorker(3)
-	if got := w.decides(third, status); got != "status silently" {
-		t.Errorf("status, by the next worker: %s", got)
-	}
-	if got := w.decides(third, restored); got != "created silently" {
-		t.Errorf("restore, by the next worker: %s", got)
-	}
-	commit(third, status)
-	commit(third, restored)
-	if got := w.decides(third, w.queued(4, "status", "4")); got != "status" {
+	w.stores(third, restored)
+	fourth := w.s.newWorker(3)
+	w.settles(fourth, status)
+	w.settles(fourth, restored)
+	w.settles(third, restored) // it wakes up, and so does the first
+	w.settles(second, trashed)
+	if got := w.decides(fourth, w.queued(4, "status", "4")); got != "status" {
 		t.Errorf("status after the restore: %s", got)
+	}
+}
+
+// TestOE6AnIdUsedAgainMovesNothing: the receipt under an operation's id keeps another
+// operation of that id from having events, and from moving its object.
+func TestOE6AnIdUsedAgainMovesNothing(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.op("op.AA.users.insert.42", `{"n":1}`, "ce-id", "x", "ce-specversion", "1.0")
+	w.settled()
+	w.op("op.AA.users.trash.42", `{"n":2}`, "ce-id", "x", "ce-specversion", "1.0")
+	w.op("op.AA.users.trash.43", `{"n":2}`, "ce-id", "x", "ce-specversion", "1.0")
+	w.op("op.AA.users.purge.42", `{"n":3}`, "ce-id", "y", "ce-specversion", "1.0")
+	var verbs []string
+	for _, e := range w.next() {
+		verbs = append(verbs, e.Verb)
+	}
+	if d := cmp.Diff([]string{created, refusedVerb}, verbs); d != "" {
+		t.Errorf("raised (-want +got):\n%s", d)
+	}
+	if has, err := w.s.trash.has(t.Context(), "AA", users); has || err != nil {
+		t.Errorf("something was moved: %v %v", has, err)
+	}
+}
+
+// stores puts the receipt of an operation into the log, as the relay does.
+func (w *opWorld) stores(k *worker, m relay.Message) {
+	w.t.Helper()
+	e, err := k.Map(w.t.Context(), m)
+	if err == nil {
+		_, err = w.nats.Bus().JS.PublishMsg(w.t.Context(), e.Once)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// settles tells a worker that an operation is stored.
+func (w *opWorld) settles(k *worker, m relay.Message) {
+	w.t.Helper()
+	if err := k.AfterBatch(w.t.Context(), []relay.Message{m}); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
@@ -106,9 +150,7 @@ func TestOE2OneMoveOfAnObjectPerBatch(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("in one batch (-want +got):\n%s", d)
 	}
-	if err := k.AfterCommit(t.Context(), trashed); err != nil {
-		t.Fatal(err)
-	}
+	w.settles(k, trashed)
 	if got := w.decides(k, purge); got != "purged" {
 		t.Errorf("purge, after the batch: %s", got)
 	}
@@ -121,7 +163,7 @@ func (w *opWorld) record() trashRecord {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := w.s.trash.read(w.t.Context(), subj)
+	r, _, err := w.s.trash.read(w.t.Context(), subj)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -187,8 +229,6 @@ func TestOE6VersionsBeginAnewWithTheObject(t *testing.T) {
 		if got := w.decides(k, m); got != step.want {
 			t.Errorf("%d, %s at version %s: %s, want %s", i, step.op, step.version, got, step.want)
 		}
-		if err := k.AfterCommit(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
+		w.settles(k, m)
 	}
 }

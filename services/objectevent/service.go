@@ -51,7 +51,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, log: env.Log, bus: env.Bus, js: env.Bus.JS, events: eventlog.NewReader(env.Bus.NC), limits: env.Limits,
 		trace: env.Tracer, stats: newMetrics(env.Registry), maxEvent: env.MaxEventBytes,
-		trash: &trash{js: env.Bus.JS},
+		trash: &trash{nc: env.Bus.NC, js: env.Bus.JS},
 	}
 	var err error
 	if s.hooks, err = newHooks(o.Config.Hooks, env); err != nil {
@@ -83,7 +83,7 @@ func (s *Service) relay(partition int, env process.Env) relay.Options {
 		Name: w.name, Bus: s.bus,
 		Source: Operations, Filter: []string{subject.OperationsOf(partition)},
 		Target: topology.Events,
-		Map:    w.Map, AfterCommit: w.AfterCommit, Open: w.Open,
+		Map:    w.Map, Ahead: w.Ahead, AfterBatch: w.AfterBatch, Open: w.Open,
 		Linger:   s.config.Linger,
 		Registry: env.Registry, Log: s.log,
 	}

@@ -38,8 +38,9 @@ func operations(o topology.Options) jetstream.StreamConfig {
 	}
 }
 
-// trashed keeps one record per object, for ever while it lies in the trash. Its
-// leader answers reads: what an operation does hangs on them.
+// trashed keeps one record per object, for ever while it lies in the trash. Any
+// replica may be asked for many at once; whether what it says is new enough to decide
+// by is the asker's business (lookout).
 func trashed(o topology.Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              Trash,
@@ -51,6 +52,7 @@ func trashed(o topology.Options) jetstream.StreamConfig {
 		Replicas:          o.Replicas,
 		MaxMsgsPerSubject: 1,
 		MaxConsumers:      o.MaxConsumers,
+		AllowDirect:       true,
 		AllowMsgTTL:       true, // of the records of what has left the trash
 	}
 }

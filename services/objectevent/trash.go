@@ -3,9 +3,7 @@ package objectevent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,8 +18,8 @@ import (
 //
 //	before ──operation at──▶ after
 //
-// The operation that wrote it may be asked about again, after a crash before its
-// events were stored; it decides by before, as it did the first time.
+// It is written when the operation's events are stored, and before the operation is
+// acknowledged; see trashmove.go.
 type trashRecord struct {
 	At      event.Cursor `json:"-"`
 	Seq     string       `json:"opSeq"` // At, as text
@@ -34,64 +32,51 @@ type trashRecord struct {
 }
 
 // when is where the object was when the operation at a position of OPERATIONS
-// happened. The record is at most one operation ahead: a batch moves an object
-// once.
+// happened: an operation that is asked about again is decided as it was at first.
 func (r trashRecord) when(at event.Cursor) whereabouts {
 	switch {
 	case r.revision == 0:
 		return inUse
-	case r.At.Epoch == at.Epoch && r.At.Seq >= at.Seq:
+	case r.covers(at):
 		return r.Before
 	}
 	return r.After
+}
+
+// covers says whether the operation at a position, or one after it, moved the object.
+func (r trashRecord) covers(at event.Cursor) bool {
+	return r.revision != 0 && r.At.Epoch == at.Epoch && r.At.Seq >= at.Seq
 }
 
 // restoredKept is how long it is remembered that an object is not in the trash any
 // more: for as long as the operation that took it out may be asked about again.
 const restoredKept = 30 * 24 * time.Hour
 
-// trash reads and writes the records, by its leader.
+// trash reads and writes the records.
 type trash struct {
+	nc *nats.Conn
 	js jetstream.JetStream
-
-	mu     sync.Mutex
-	stream jetstream.Stream // nil until it is first used
 }
 
-func (t *trash) open(ctx context.Context) (jetstream.Stream, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stream == nil {
-		s, err := t.js.Stream(ctx, Trash)
-		if err != nil {
-			return nil, storeDown(err)
-		}
-		t.stream = s
+// read is the record under a subject, which may be a filter: then the newest; in the
+// leader's word. A record without revision: there is none. Code unavailable.
+func (t *trash) read(ctx context.Context, subj string) (r trashRecord, under string, err error) {
+	m, err := lastMessage(ctx, t.nc, Trash, subj)
+	if err != nil || m == nil {
+		return r, "", err
 	}
-	return t.stream, nil
+	r, err = parseTrash(m.Subject, m.Data, m.Seq)
+	return r, m.Subject, err
 }
 
-// read is the record under a subject, which may be a filter: then the newest. A
-// record without revision: there is none. Code unavailable.
-func (t *trash) read(ctx context.Context, subj string) (r trashRecord, err error) {
-	s, err := t.open(ctx)
-	if err != nil {
-		return r, err
-	}
-	m, err := s.GetLastMsgForSubject(ctx, subj)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return r, nil
-	case err != nil:
-		return r, storeDown(err)
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
+func parseTrash(subj string, data []byte, seq uint64) (r trashRecord, err error) {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("read the record under %s: %w", subj, err)
 	}
 	if r.At, err = event.ParseCursor(r.Seq); err != nil {
 		return r, fmt.Errorf("read the record under %s: %w", subj, err)
 	}
-	r.revision = m.Sequence
+	r.revision = seq
 	return r, nil
 }
 
@@ -101,27 +86,85 @@ func (t *trash) has(ctx context.Context, tenant, topic string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	r, err := t.read(ctx, filter)
+	r, _, err := t.read(ctx, filter)
 	return r.revision != 0, err
 }
 
-// move writes that an operation moved an object, over the record that was read.
-// Code unavailable: also when somebody else was faster, then the operation is
-// decided anew.
-func (t *trash) move(ctx context.Context, subj string, over trashRecord, o *operation, at event.Cursor, to whereabouts) error {
-	data, err := json.Marshal(trashRecord{
-		Seq: at.String(), ID: o.ID, Before: over.when(at), After: to, Version: o.ObjectVersion,
-	})
-	if err != nil {
-		return fmt.Errorf("write the record of the trash: %w", err)
-	}
-	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(over.revision)}
-	if to == inUse {
-		options = append(options, jetstream.WithMsgTTL(restoredKept))
-	}
-	_, err = t.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: data}, options...)
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, notWritten(err), "the trash was not written; decided again")
+// trashMove is a record to be, over the one of a revision.
+type trashMove struct {
+	where  string
+	record trashRecord
+	over   uint64
+}
+
+// movesAtOnce is how many moves are under way at a time: eight partitions together
+// stay below what the client library lets be outstanding.
+const movesAtOnce = 256
+
+// write writes moves, all at once, each over its revision; what a record there covers
+// already is written. Code unavailable: some may be written, and all may be tried
+// again.
+func (t *trash) write(ctx context.Context, moves []*trashMove) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for len(moves) > 0 {
+		some := moves[:min(len(moves), movesAtOnce)]
+		if err := t.writeSome(ctx, some); err != nil {
+			return err
+		}
+		moves = moves[len(some):]
 	}
 	return nil
+}
+
+func (t *trash) writeSome(ctx context.Context, moves []*trashMove) error {
+	written := make([]jetstream.PubAckFuture, len(moves))
+	for i, m := range moves {
+		data, err := json.Marshal(m.record)
+		if err != nil {
+			return fmt.Errorf("write the record of the trash: %w", err)
+		}
+		options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(m.over), jetstream.WithStallWait(storeTimeout)}
+		if m.record.After == inUse {
+			options = append(options, jetstream.WithMsgTTL(restoredKept))
+		}
+		if written[i], err = t.js.PublishMsgAsync(&nats.Msg{Subject: m.where, Data: data}, options...); err != nil {
+			return trashDown(err)
+		}
+	}
+	var first error
+	for i, m := range moves {
+		var err error
+		select {
+		case <-written[i].Ok():
+		case err = <-written[i].Err():
+			err = t.settled(ctx, m, err)
+		case <-ctx.Done():
+			err = trashDown(ctx.Err())
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// settled is nil when a move that was refused is written already, by us or by whoever
+// worked here meanwhile. Else the next try is over what is there now.
+func (t *trash) settled(ctx context.Context, m *trashMove, cause error) error {
+	if fault.CodeOf(notWritten(cause)) == fault.Conflict {
+		have, _, err := t.read(ctx, m.where)
+		switch {
+		case err != nil:
+			return err
+		case have.covers(m.record.At):
+			return nil
+		}
+		m.over = have.revision
+	}
+	return trashDown(cause)
+}
+
+func trashDown(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "the trash was not written; it is tried again")
 }
