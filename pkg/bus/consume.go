@@ -22,8 +22,9 @@ type ConsumeOptions struct {
 	Stream   string
 	Consumer jetstream.ConsumerConfig // a durable pull consumer; made if missing, and made again
 
-	// MaxAttempts is how often a message is delivered before it becomes a dead
-	// letter. Default 10, about three minutes with the default Backoff.
+	// MaxAttempts is how often a message fails before it becomes a dead letter.
+	// Default 10, about three minutes with the default Backoff. What is unavailable
+	// is not counted: such a message comes again for as long as it takes.
 	MaxAttempts int
 	// Backoff are the waits after the first, second, … failed attempt; the last
 	// one repeats. Default 100 ms, 500 ms, 2 s, 10 s, 30 s.
@@ -49,8 +50,9 @@ const (
 	defaultDrainTimeout = 10 * time.Second
 	defaultAckWait      = 30 * time.Second // the server's, when the consumer names none
 
-	// neverAnswered times MaxAttempts deliveries without any answer, and the
-	// message is given up unseen: it may be what kills the process each time.
+	// neverAnswered times MaxAttempts deliveries of a message that this process does
+	// not know, and it is given up unseen: it may be what kills the process each
+	// time.
 	neverAnswered = 4
 
 	defaultPullExpiry = 10 * time.Second
@@ -97,7 +99,8 @@ func (o ConsumeOptions) withDefaults() (ConsumeOptions, error) {
 // Consume hands the consumer's messages to the handler, one after the other in
 // the order they come (or several at once, with Workers), until ctx is cancelled; then it lets the message in hand
 // finish, gives back what was fetched, and returns nil. With MaxAckPending 1 a
-// failed message holds back those behind it; otherwise they overtake it.
+// failed message holds back those behind it; otherwise they overtake it. One that
+// lacks something unavailable is never given up.
 //
 // A consumer that disappears is made again and counted; a lost connection is
 // waited out. It returns early only with code invalid_config, or stream_lost
@@ -107,7 +110,12 @@ func (b *Bus) Consume(ctx context.Context, o ConsumeOptions, h Handler) error {
 	if err != nil {
 		return err
 	}
-	r := &reader{b: b, o: o, handle: h, log: b.log.With(telemetry.KeyStream, o.Stream, telemetry.KeyConsumer, o.Consumer.Durable)}
+	r := &reader{
+		b: b, o: o, handle: h, log: b.log.With(telemetry.KeyStream, o.Stream, telemetry.KeyConsumer, o.Consumer.Durable),
+		slots: make(chan struct{}, o.Workers), records: records{all: map[uint64]*record{}}, over: make(chan struct{}),
+	}
+	defer r.holding.Wait()
+	defer close(r.over)
 	wait := reopenWait
 	for {
 		taken, err := r.session(ctx)
@@ -148,7 +156,6 @@ func (r *reader) session(ctx context.Context) (taken bool, err error) {
 	defer messages.Stop()
 	var busy sync.WaitGroup
 	defer busy.Wait()
-	slots := make(chan struct{}, r.o.Workers)
 	// Draining makes Next give what is buffered, then end.
 	defer context.AfterFunc(ctx, messages.Drain)()
 	for {
@@ -161,13 +168,14 @@ func (r *reader) session(ctx context.Context) (taken bool, err error) {
 			r.giveBack(m)
 			continue
 		}
+		r.slots <- struct{}{}
 		if r.o.Workers == 1 {
 			r.take(ctx, m)
+			<-r.slots
 			continue
 		}
-		slots <- struct{}{}
 		busy.Go(func() {
-			defer func() { <-slots }()
+			defer func() { <-r.slots }()
 			r.take(ctx, m)
 		})
 	}

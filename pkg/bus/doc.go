@@ -6,11 +6,12 @@
 //	PublishBatch  all or nothing, into one stream, with expectations (ADR-50)
 //	Consume       handler's verdict → what JetStream is told:
 //
-//	  nil                                  ack
-//	  unavailable, internal, anything else nak, with a growing delay
-//	  invalid                              dead letter, then term
-//	  attempts spent                       dead letter, then term
-//	  ctx cancelled                        nothing: the message comes again
+//	  nil                      ack
+//	  unavailable              nak, with a growing delay, for ever (hold.go)
+//	  internal, anything else  nak, with a growing delay
+//	  … attempts spent         dead letter, then term
+//	  invalid                  dead letter, then term
+//	  ctx cancelled            nak: the message comes again at once
 //
 // The package imports no server: pkg/bus/embed runs one inside the process,
 // pkg/bus/bustest runs one for tests.

@@ -7,6 +7,6 @@ import (
 	"go.uber.org/goleak"
 )
 
-const wait = 10 * time.Second
+const wait = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -16,6 +16,7 @@ type metrics struct {
 	asyncErrors prometheus.Counter
 	recreated   *prometheus.CounterVec
 	messages    *prometheus.CounterVec
+	waiting     *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -29,6 +30,9 @@ func newMetrics() *metrics {
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_consumer_messages_total", Help: "Messages taken from durable consumers, by what became of them.",
 		}, []string{"stream", "consumer", "outcome"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "belfry_consumer_waiting_messages", Help: "Messages of durable consumers that wait here for something unavailable.",
+		}, []string{"stream", "consumer"}),
 	}
 }
 
@@ -36,7 +40,7 @@ func newMetrics() *metrics {
 // caller who tries again does not register twice.
 func (m *metrics) register(r prometheus.Registerer) {
 	if r != nil {
-		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated, m.messages)
+		r.MustRegister(m.reconnects, m.slow, m.asyncErrors, m.recreated, m.messages, m.waiting)
 	}
 }
 

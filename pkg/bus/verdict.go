@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +24,11 @@ type reader struct {
 	opened  bool          // the durable has existed before
 	epoch   string        // of the stream
 	ackWait time.Duration // of the durable
+
+	slots   chan struct{} // one for each worker; who handles a message has one
+	records records
+	holding sync.WaitGroup // messages in hand
+	over    chan struct{}  // closes when none is read any more: what is in hand goes back
 }
 
 // Outcomes, as the metric's label.
@@ -33,29 +39,45 @@ const (
 	back   = "given_back" // fetched, and not handled before the drain
 )
 
-// take handles one message and tells JetStream the verdict.
+// take handles one message, in a slot of the caller's, and tells JetStream the
+// verdict.
 func (r *reader) take(ctx context.Context, m jetstream.Msg) {
 	meta, err := m.Metadata()
 	if err != nil {
 		r.log.Error("message without a position", telemetry.KeyErr, err)
 		return
 	}
-	if meta.NumDelivered > uint64(r.o.MaxAttempts)*neverAnswered {
+	known := r.records.delivered(meta.Sequence.Stream)
+	if !known && meta.NumDelivered > uint64(r.o.MaxAttempts)*neverAnswered {
 		r.bury(ctx, m, meta, fault.New(fault.Internal, "delivered %d times and never answered", meta.NumDelivered))
 		return
 	}
-	err = r.run(ctx, m)
-	switch {
+	if !r.attempt(ctx, m, meta) {
+		r.hold(ctx, m, meta)
+	}
+}
+
+// attempt has the message handled, and answers it. false: it is to be kept in hand.
+func (r *reader) attempt(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata) (settled bool) {
+	seq := meta.Sequence.Stream
+	err := r.run(ctx, m)
+	switch kind := fault.CodeOf(err).Kind(); {
 	case err == nil:
+		r.records.done(seq)
 		r.answer(m, acked, m.Ack)
 	case ctx.Err() != nil:
 		// Not the message's fault: whoever takes over gets it at once.
 		r.answer(m, naked, m.Nak)
-	case fault.CodeOf(err).Kind() == fault.Invalid, meta.NumDelivered >= uint64(r.o.MaxAttempts):
+	case kind == fault.Invalid:
+		r.bury(ctx, m, meta, err)
+	case kind == fault.Down:
+		return r.unavailable(m, meta, err)
+	case r.records.failed(seq, 1) >= r.o.MaxAttempts, meta.NumDelivered >= uint64(r.o.MaxAttempts)*neverAnswered:
 		r.bury(ctx, m, meta, err)
 	default:
 		r.retry(m, meta, err)
 	}
+	return true
 }
 
 // run calls the handler. Its context outlives ctx by DrainTimeout, and the
@@ -113,6 +135,7 @@ func (r *reader) bury(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgM
 	}
 	r.log.Error("message given up", telemetry.KeySubject, m.Subject(), telemetry.KeySequence, meta.Sequence.Stream,
 		"attempt", meta.NumDelivered, telemetry.KeyCode, fault.CodeOf(reason), telemetry.KeyErr, reason)
+	r.records.done(meta.Sequence.Stream)
 	r.answer(m, buried, func() error { return m.TermWithReason(string(fault.CodeOf(reason))) })
 }
 

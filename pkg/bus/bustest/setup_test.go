@@ -12,7 +12,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/topology"
 )
 
-const wait = 20 * time.Second
+const wait = time.Minute
 
 // publish stores one event, however long the stream has no leader, and gives
 // where the log stands after it.

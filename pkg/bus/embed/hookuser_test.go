@@ -20,7 +20,7 @@ func TestHookUsersAnswerForTheirTenant(t *testing.T) {
 	t.Parallel()
 	p := plainServer(t)
 	ask := func() (string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
 		m, err := p.bus.NC.RequestWithContext(ctx, "hook.AA.check", []byte("may I?"))
 		if err != nil {

@@ -25,7 +25,7 @@ func refused(t *testing.T, c *nats.Conn) bool {
 	return err != nil
 }
 
-const timeout = 5 * time.Second
+const timeout = 30 * time.Second
 
 func TestAppMayNot(t *testing.T) {
 	t.Parallel()
