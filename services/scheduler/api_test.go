@@ -164,7 +164,8 @@ func TestTM8CreateIsRepeatable(t *testing.T) {
 	}
 }
 
-// TestTM8List pages through all, each once while nothing changes.
+// TestTM8List pages through all, each once while nothing changes; one that is
+// changed meanwhile has moved to the end, and is not left out.
 func TestTM8List(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Start(t, bustest.Spec(streams))
@@ -189,6 +190,16 @@ func TestTM8List(t *testing.T) {
 	}
 	if len(seen) != 25 {
 		t.Errorf("%v", seen)
+	}
+	first := decode[page](t, r.must("GET", "/v1/schedules?limit=24", r.token(), ""))
+	moved := first.Schedules[3].ID
+	r.must("POST", "/v1/schedules/"+moved+"/run", r.token(), "") // changes nothing
+	r.must("PUT", "/v1/schedules/"+moved, r.token(), `{"revision":1,"rule":{"cron":"0 8 * * *"},`+event1+`}`)
+	if p := decode[page](t, r.must("GET", "/v1/schedules?after="+first.Cursor, r.token(), "")); len(p.Schedules) != 2 || p.Schedules[1].ID != moved || p.More {
+		t.Errorf("after %s has moved: %+v", moved, p)
+	}
+	if p := decode[page](t, r.must("GET", "/v1/schedules?tenant=AA&limit=25", r.token(), "")); len(p.Schedules) != 25 || p.More {
+		t.Errorf("%d in one page, more: %t", len(p.Schedules), p.More)
 	}
 	if p := decode[page](t, r.must("GET", "/v1/schedules?state=paused", r.token(), "")); len(p.Schedules) != 5 || p.More {
 		t.Errorf("%+v", p)

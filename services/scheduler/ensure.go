@@ -26,9 +26,8 @@ func (s *Service) ensureClock(ctx context.Context, again bool) error {
 		return err
 	}
 	// All at once, so that their changes gather in few batches.
-	byID, done := map[string]*definition{}, make(chan error, len(wanted))
+	done := make(chan error, len(wanted))
 	for _, d := range wanted {
-		byID[d.ID] = d
 		go func() { done <- s.ensureStrike(ctx, *d, again) }()
 	}
 	for range wanted {
@@ -37,23 +36,35 @@ func (s *Service) ensureClock(ctx context.Context, again bool) error {
 	if err != nil {
 		return err
 	}
-	pattern := subject.TenantSchedules(subject.Platform)
-	for seq := uint64(1); ; {
-		m, err := s.store.after(ctx, Schedules, pattern, seq)
-		if err != nil || m == nil {
+	return s.removeStrikes(ctx, wanted)
+}
+
+// removeStrikes forgets the clock's schedules that nobody wants any more.
+func (s *Service) removeStrikes(ctx context.Context, wanted []*definition) error {
+	kept, err := s.store.subjects(ctx, subject.TenantSchedules(subject.Platform))
+	if err != nil {
+		return err
+	}
+	for _, d := range wanted {
+		delete(kept, d.address().Definition())
+	}
+	for subj := range kept {
+		m, err := s.store.last(ctx, Schedules, subj)
+		if err != nil {
 			return err
 		}
-		seq = m.Sequence + 1
+		if m == nil {
+			continue // gone meanwhile
+		}
 		have, err := m.definition()
 		if err != nil {
 			return err
 		}
-		if have.live() && byID[have.ID] == nil {
-			if err := s.store.forget(ctx, have.address()); err != nil {
-				return err
-			}
+		if err := s.store.forget(ctx, have.address()); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // ensureStrike is ensureClock for one.

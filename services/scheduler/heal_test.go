@@ -179,6 +179,39 @@ func TestTM2Reconfigured(t *testing.T) {
 	}
 }
 
+// TestTM6StartWalksThroughNothing: whatever else SCHEDULES holds, a start asks for
+// messages by their subjects only. The server answers what comes next under a pattern
+// by looking through all that there is, once there are many subjects.
+func TestTM6StartWalksThroughNothing(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Start(t, bustest.Spec(streams))
+	asked, err := srv.Bus().NC.SubscribeSync("$JS.API.STREAM.MSG.GET." + Schedules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Bus().NC.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	newReplica(t, srv.Bus(), configure(func(c *Config) { c.Zones = []string{"AA=Asia/Tokyo"} })).stop()
+	newReplica(t, srv.Bus(), configure(func(c *Config) { c.Clock = []string{"EOD=off"} })).stop()
+	if err := srv.Bus().NC.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := asked.Pending()
+	if err != nil || n < 2*(4+14) {
+		t.Fatalf("%d requests seen, %v", n, err)
+	}
+	for range n {
+		m, err := asked.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(m.Data), "next_by_subj") {
+			t.Errorf("a start walks: %s", m.Data)
+		}
+	}
+}
+
 // TestConfig names the key that is wrong.
 func TestConfig(t *testing.T) {
 	t.Parallel()

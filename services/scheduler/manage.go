@@ -265,9 +265,21 @@ func (s *Service) List(ctx context.Context, r *schedulerv1.ListRequest) (*schedu
 			return nil, fault.Field(fault.InvalidCursor, "after", "is of another life of the stream; begin again")
 		}
 	}
+	pattern := subject.TenantSchedules(tenant)
 	answer := &schedulerv1.ListResponse{Schedules: []*schedulerv1.Schedule{}}
+	end := uint64(0) // where the tenant's last one is
 	for looked := 0; ; looked++ {
-		m, err := s.store.after(ctx, Schedules, subject.TenantSchedules(tenant), at.Seq+1)
+		if at.Seq >= end {
+			last, err := s.store.last(ctx, Schedules, pattern)
+			if err != nil {
+				return nil, err
+			}
+			if last == nil || at.Seq >= last.Sequence {
+				break
+			}
+			end = last.Sequence // one that was changed meanwhile has moved there
+		}
+		m, err := s.store.after(ctx, Schedules, pattern, at.Seq+1)
 		if err != nil {
 			return nil, err
 		}

@@ -228,7 +228,26 @@ func (s *store) heal(ctx context.Context, a subject.Schedule) error {
 	return nil
 }
 
-// after is the first message under a pattern at or after a sequence; nil if there is none.
+// subjects are the subjects that there are under a pattern. The server knows them
+// all in memory: unlike a walk from message to message, this reads nothing from
+// the disk, however many others there are. For patterns that match few.
+func (s *store) subjects(ctx context.Context, pattern string) (map[string]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stream, err := s.b.JS.Stream(ctx, Schedules)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not answer", Schedules)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(pattern))
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not list its subjects", Schedules)
+	}
+	return info.State.Subjects, nil
+}
+
+// after is the first message under a pattern at or after a sequence; nil if there
+// is none. Behind the last one of a pattern the server looks through all that
+// there is, so whoever walks asks [store.last] where the end is.
 func (s *store) after(ctx context.Context, stream, pattern string, seq uint64) (*storedMsg, error) {
 	return s.get(ctx, stream, map[string]any{"seq": seq, "next_by_subj": pattern})
 }

@@ -18,6 +18,10 @@ const (
 const (
 	historyPerSchedule = 100
 	historyAge         = 30 * 24 * time.Hour
+
+	// noDuplicates is the shortest window that the server takes; without one it takes
+	// two minutes, and reads all that was stored in them whenever it starts.
+	noDuplicates = 100 * time.Millisecond
 )
 
 // Topology is what the scheduler keeps in JetStream.
@@ -39,6 +43,7 @@ func Topology(o topology.Options) topology.Spec {
 		Replicas:           o.Replicas,
 		MaxMsgsPerSubject:  1,
 		MaxConsumers:       o.MaxConsumers,
+		Duplicates:         noDuplicates, // nothing here has a message id: revisions are the fence
 		AllowMsgSchedules:  true,
 		AllowMsgTTL:        true,
 		AllowAtomicPublish: true,
