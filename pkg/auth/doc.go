@@ -20,6 +20,9 @@
 // choose how a key is used. Keys come from files (ReadKeys), shared secrets
 // (SecretKey) or an issuer (JWKS).
 //
+// Callers show the same token again and again; Cached recognises it. Revocations are
+// asked every time.
+//
 // A server may sign each request instead (HMACKey); the guard takes a request
 // once, whichever replica it reaches.
 //

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -45,11 +46,12 @@ type JWKS struct {
 	end    context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex
-	keys    keySet
-	failed  error         // why the last reading gave nothing
-	last    time.Time     // when the last reading began
-	reading chan struct{} // closed when the reading under way is done; nil = none
+	readings atomic.Uint64 // that brought keys
+	mu       sync.Mutex
+	keys     keySet
+	failed   error         // why the last reading gave nothing
+	last     time.Time     // when the last reading began
+	reading  chan struct{} // closed when the reading under way is done; nil = none
 }
 
 // NewJWKS checks the URL and starts nothing. Code invalid_config.
@@ -165,6 +167,7 @@ func (j *JWKS) read() <-chan struct{} {
 		j.tell(err)
 		if j.failed = err; err == nil {
 			j.keys = keys
+			j.readings.Add(1)
 		}
 		j.reading = nil
 		close(done)

@@ -16,7 +16,7 @@ import (
 )
 
 // issued is a verifier of an issuer's tokens inside a bubble, where a minute
-// takes no time.
+// takes no time; then one that recognises them.
 func issued(t *testing.T, f func(t *testing.T, i *issuer, verify func(kid string) fault.Code)) {
 	t.Helper()
 	ring := keyringOf() // outside: made once for all
@@ -26,23 +26,28 @@ func issued(t *testing.T, f func(t *testing.T, i *issuer, verify func(kid string
 		"rsa-2": token(t, jwt.SigningMethodRS256, ring.rsa2, kid("rsa-2"), nil),
 		"rsa-9": token(t, jwt.SigningMethodRS256, ring.rsa2, kid("rsa-9"), nil),
 	}
-	synctest.Test(t, func(t *testing.T) {
-		i := &issuer{}
-		i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey)), nil)
-		j, err := auth.NewJWKS(auth.JWKSOptions{URL: "https://idp.example/keys", HTTP: i})
-		if err != nil {
-			t.Fatal(err)
-		}
-		tokens := auth.NewTokens(auth.TokensOptions{JWKS: j, Now: func() time.Time { return now }})
-		j.Start()
-		f(t, i, func(id string) fault.Code {
-			_, err := tokens.Verify(t.Context(), texts[id])
-			return fault.CodeOf(err)
+	for _, with := range []func(*auth.Tokens) auth.Verifier{
+		func(t *auth.Tokens) auth.Verifier { return t },
+		func(t *auth.Tokens) auth.Verifier { return auth.NewCached(t) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			i := &issuer{}
+			i.says(http.StatusOK, jwksOf(t, rsaJWK("rsa-1", &ring.rsa.PublicKey)), nil)
+			j, err := auth.NewJWKS(auth.JWKSOptions{URL: "https://idp.example/keys", HTTP: i})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens := with(auth.NewTokens(auth.TokensOptions{JWKS: j, Now: func() time.Time { return now }}))
+			j.Start()
+			f(t, i, func(id string) fault.Code {
+				_, err := tokens.Verify(t.Context(), texts[id])
+				return fault.CodeOf(err)
+			})
+			if err := j.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
-		if err := j.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
+	}
 }
 
 // wants checks one answer; "" is accepted.

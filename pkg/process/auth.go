@@ -2,6 +2,8 @@ package process
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,6 +39,17 @@ func (c Config) Tokens() (*auth.HS256, error) {
 	return auth.NewHS256(auth.HS256Options{
 		Secrets: secrets, Issuer: c.Auth.Issuer, Audience: c.Auth.Audience, Skew: c.Auth.Skew, MaxLife: c.Auth.MaxLife,
 	})
+}
+
+// KnownTokens is Tokens for whoever calls a platform: it makes no secret, because one
+// that was made just now is nobody else's. Code invalid_config also if there is none.
+func (c Config) KnownTokens() (*auth.HS256, error) {
+	if c.Auth.ownSecret() {
+		if _, err := os.Stat(filepath.Join(c.DataDir, SecretFile)); errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.Field(fault.InvalidConfig, "data_dir", "%s has no secret to make a token with: no platform has run there", c.DataDir)
+		}
+	}
+	return c.Tokens()
 }
 
 // secrets are the shared ones; nil = none count.
@@ -92,9 +105,11 @@ func (c Config) verifier(log *slog.Logger) (tokens *auth.Tokens, jwks *auth.JWKS
 // once. An issuer that is down is not waited for.
 func (p *Process) openAuth(context.Context) (_ closer, err error) {
 	var jwks *auth.JWKS
-	if p.tokens, jwks, err = p.o.Config.verifier(p.log); err != nil {
+	var tokens *auth.Tokens
+	if tokens, jwks, err = p.o.Config.verifier(p.log); err != nil {
 		return nil, err
 	}
+	p.tokens = auth.NewCached(tokens)
 	if file := p.o.Config.Auth.HMACKeysFile; file != "" {
 		if p.hmacKeys, err = auth.OpenHMACKeys(file, p.log); err != nil {
 			return nil, err

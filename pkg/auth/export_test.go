@@ -1,0 +1,4 @@
+package auth
+
+// MaxLately is maxLately.
+const MaxLately = maxLately
