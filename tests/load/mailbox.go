@@ -56,19 +56,18 @@ func measureCycle(ctx context.Context, p plan, n int) (_ []figure, err error) {
 	}
 	defer func() { _, failed := empty.stop(); err = errors.Join(err, failed) }()
 
-	var ours, bound []float64
+	var ours, most []pace
 	for range p.rounds {
 		// About twice what is confirmed in a run, so that nobody finds nothing.
 		want := max(int(p.length.Seconds()*10_000), n) / mailboxShare
 		if err := o.fill(ctx, want, func(i int) string { return "t" + strconv.Itoa(i%topics) }); err != nil {
 			return nil, err
 		}
-		rate, err := o.cycles(ctx, p, n)
+		cycles, err := o.timed(o.service, func() (int, error) { return o.cycles(ctx, p, n) })
 		if err != nil {
 			return nil, err
 		}
-		ours = append(ours, rate)
-		calls, err := emptyCalls(ctx, p, empty.http)
+		calls, err := o.timed(empty, func() (int, error) { return emptyCalls(ctx, p, empty.http, o.service.token) })
 		if err != nil {
 			return nil, err
 		}
@@ -76,14 +75,16 @@ func measureCycle(ctx context.Context, p plan, n int) (_ []figure, err error) {
 		if err != nil {
 			return nil, err
 		}
-		bound = append(bound, 1/(3/calls+1/steps))
+		ours, most = append(ours, cycles), append(most, bound(calls, steps))
 	}
 	wake, floor, err := o.wake(ctx)
 	if err != nil {
 		return nil, err
 	}
+	a, b := medianPace(ours), medianPace(most)
 	return []figure{
-		numbers(fmt.Sprintf("mailbox, %d: peek+receive+confirm/s", n), "%.0f", ours, bound),
+		numbers(fmt.Sprintf("mailbox, %d: peek+receive+confirm/s", n), "%.0f", []float64{a.rate}, []float64{b.rate}),
+		{name: fmt.Sprintf("mailbox, %d: CPU µs each, service+NATS+partner", n), ours: a.each.String(), reference: b.each.String()},
 		durations(fmt.Sprintf("mailbox, %d: publish to answered peek, p50", n), wake, floor),
 		{name: fmt.Sprintf("mailbox, %d: memory of the service, MiB", n), ours: strconv.FormatInt(resting>>20, 10)},
 	}, nil
@@ -188,8 +189,8 @@ func (o *postOffice) arrived(ctx context.Context, want int) error {
 	}
 }
 
-// cycles runs cycles on one mailbox after the other, and answers how many a second.
-func (o *postOffice) cycles(ctx context.Context, p plan, n int) (float64, error) {
+// cycles runs cycles on one mailbox after the other, and answers how many.
+func (o *postOffice) cycles(ctx context.Context, p plan, n int) (int, error) {
 	var next, done atomic.Int64
 	began := time.Now()
 	var group sync.WaitGroup
@@ -209,12 +210,11 @@ func (o *postOffice) cycles(ctx context.Context, p plan, n int) (float64, error)
 		})
 	}
 	group.Wait()
-	rate := float64(done.Load()) / time.Since(began).Seconds()
 	select {
 	case err := <-failed:
 		return 0, err
 	default:
-		return rate, nil
+		return int(done.Load()), nil
 	}
 }
 

@@ -75,8 +75,9 @@ func atOnce(width, n int, do func(int) error) error {
 	return errors.Join(<-failed) // one says enough
 }
 
-// callsPerSecond is how often do can be done, so many at the same time.
-func callsPerSecond(p plan, do func(i int) error) (float64, error) {
+// asOftenAsCan does it for the length of a run, so many at the same time, and
+// answers how often.
+func asOftenAsCan(p plan, do func(i int) error) (int, error) {
 	var done atomic.Int64
 	began := time.Now()
 	err := atOnce(partnersAtOnce, 1<<40, func(i int) error {
@@ -89,22 +90,21 @@ func callsPerSecond(p plan, do func(i int) error) (float64, error) {
 		done.Add(1)
 		return nil
 	})
-	rate := float64(done.Load()) / time.Since(began).Seconds()
 	if errors.Is(err, errTimeUp) {
 		err = nil
 	}
-	return rate, err
+	return int(done.Load()), err
 }
 
 var errTimeUp = errors.New("time is up")
 
-// emptyCalls is how many HTTP calls a second there can be that do nothing.
-func emptyCalls(ctx context.Context, p plan, addr string) (float64, error) {
+// emptyCalls makes HTTP calls of the same bytes that do nothing, and answers how many.
+func emptyCalls(ctx context.Context, p plan, addr, token string) (int, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	defer client.CloseIdleConnections()
 	body := `{"subscriberId":"0123456789abcdef01234567","messageId":"0123456789-0000000000000001","lockId":"0123456789abc"}`
-	return callsPerSecond(p, func(int) error {
-		_, err := request(ctx, client, http.MethodPost, "http://"+addr+"/Events/Nothing", "token", body)
+	return asOftenAsCan(p, func(int) error {
+		_, err := request(ctx, client, http.MethodPost, "http://"+addr+"/Events/Nothing", token, body)
 		return err
 	})
 }
@@ -125,29 +125,32 @@ func serveEmpty(ctx context.Context) error {
 	return server.Serve(l)
 }
 
-// rawSteps is how many cycles a second NATS alone can do: what Peek, Receive and
-// Confirm cannot do without, one after the other.
+// rawSteps is how many cycles NATS alone can do: what Peek, Receive and Confirm
+// cannot do without, one after the other.
 //
 //	Peek     the document, the first copy and how many follow
 //	Receive  the document changed
 //	Confirm  the document changed, the copy deleted
-func rawSteps(ctx context.Context, p plan, c *cluster, n int) (float64, error) {
+func rawSteps(ctx context.Context, p plan, c *cluster, n int) (pace, error) {
 	const copies, documents = "LOADBOX", "LOADSTATE"
-	for name, subjects := range map[string]string{copies: "loadbox.>", documents: "loadstate.>"} {
-		_ = c.bus.JS.DeleteStream(ctx, name) // of the round before, if any
-		if _, err := c.bus.JS.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, AllowDirect: true, MaxMsgsPerSubject: -1}); err != nil {
-			return 0, err
+	for _, stream := range []jetstream.StreamConfig{
+		{Name: copies, Subjects: []string{"loadbox.>"}, AllowDirect: true},
+		{Name: documents, Subjects: []string{"loadstate.>"}, MaxMsgsPerSubject: 1}, // as a bucket
+	} {
+		_ = c.bus.JS.DeleteStream(ctx, stream.Name) // of the round before, if any
+		if _, err := c.bus.JS.CreateStream(ctx, stream); err != nil {
+			return pace{}, err
 		}
 	}
 	js, err := jetstream.New(c.bus.NC, jetstream.WithPublishAsyncMaxPending(publishWindow))
 	if err != nil {
-		return 0, err
+		return pace{}, err
 	}
 	header, data := sourceHeader(), stamped(time.Now())
 	total := max(int(p.length.Seconds()*20_000), n)
 	for i := range total {
 		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: "loadbox." + strconv.Itoa(i%n), Header: header, Data: data}, jetstream.WithStallWait(time.Minute)); err != nil {
-			return 0, err
+			return pace{}, err
 		}
 	}
 	<-js.PublishAsyncComplete()
@@ -157,7 +160,7 @@ func rawSteps(ctx context.Context, p plan, c *cluster, n int) (float64, error) {
 		defer cancel()
 		return c.bus.NC.RequestWithContext(ctx, subject, body)
 	}
-	return callsPerSecond(p, func(i int) error {
+	cycle := func(i int) error {
 		box := strconv.Itoa(i % n)
 		if _, err := ask("$JS.API.STREAM.MSG.GET."+documents, []byte(`{"last_by_subj":"loadstate.`+box+`"}`)); err != nil {
 			return err
@@ -173,5 +176,6 @@ func rawSteps(ctx context.Context, p plan, c *cluster, n int) (float64, error) {
 		}
 		_, err = ask("$JS.API.STREAM.MSG.DELETE."+copies, []byte(`{"no_erase":true,"seq":`+head.Header.Get("Nats-Sequence")+`}`))
 		return err
-	})
+	}
+	return c.timed(nil, func() (int, error) { return asOftenAsCan(p, cycle) })
 }
