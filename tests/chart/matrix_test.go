@@ -36,6 +36,7 @@ var variants = map[string]string{
 	"no policies":  "{networkPolicy: {enabled: false}}",
 	"policies":     "{networkPolicy: {allowFrom: [{namespaceSelector: {}}], natsFrom: [{podSelector: {}}], metricsFrom: [{namespaceSelector: {}}], extraEgress: [{ports: [{port: 4318}]}]}}",
 	"own account":  "{serviceAccount: {create: false, name: mine}}",
+	"kept words":   "{single: {existingSecret: words, resources: {limits: {memory: 1Gi}}}}",
 	"gateway only": "{scheduler: {enabled: false}, objectevent: {enabled: false}, mailbox: {enabled: false}}",
 	"settings":     "{config: {events: {max_age: 48h}}, logLevel: debug, traceEndpoint: 'http://otel:4318', mailbox: {config: {mailbox: {sweep_every: 1h}}}}",
 	"own probes":   "{gateway: {readinessProbe: {tcpSocket: {port: http}}}}",

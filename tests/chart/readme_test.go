@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	sigs "sigs.k8s.io/yaml"
 )
 
@@ -148,13 +149,20 @@ func TestPageTellsEveryAlertAndDashboard(t *testing.T) {
 	}
 }
 
-// A restore begins with NATS alone, as the page installs it.
+const natsAlone = "{gateway: {enabled: false}, scheduler: {enabled: false}, objectevent: {enabled: false}, mailbox: {enabled: false}}"
+
+// A restore begins with NATS alone, as the page installs it, whatever leads to services.
 func TestNATSAlone(t *testing.T) {
 	t.Parallel()
-	vals := values(t, "{gateway: {enabled: false}, scheduler: {enabled: false}, objectevent: {enabled: false}, mailbox: {enabled: false}}")
-	w := workloads(objects(t, merge(values(t, modes["cluster"]), vals)))
-	if len(w) != 1 || w[0].name != "live-belfry-nats" {
-		t.Errorf("%+v", w)
+	vals := merge(values(t, modes["cluster"]), values(t, natsAlone))
+	for _, variant := range []string{"as it is", "ingress", "route", "autoscaling", "monitoring"} {
+		all := objects(t, merge(vals, values(t, variants[variant])))
+		if w := workloads(all); len(w) != 1 || w[0].name != "live-belfry-nats" {
+			t.Errorf("%s: %+v", variant, w)
+		}
+		if i := of[*networkingv1.Ingress](all); len(i) > 0 {
+			t.Errorf("%s: an ingress leads nowhere: %v", variant, i)
+		}
 	}
 }
 

@@ -28,7 +28,11 @@ func TestRefused(t *testing.T) {
 		"route without a gateway":  {"{nats: {mode: single}, httpRoute: {enabled: true}}", "httpRoute.parentRefs is needed"},
 		"scaled by nothing":        {"{auth: {existingSecret: a}, nats: {cluster: {existingSecret: words}}, gateway: {autoscaling: {enabled: true, targetConnections: 0}}}", "needs a target"},
 		"more than the most":       {"{auth: {existingSecret: a}, nats: {cluster: {existingSecret: words}}, gateway: {autoscaling: {enabled: true, minReplicas: 20}}}", "minReplicas 20 is above maxReplicas 10"},
+		"key pair of nowhere":      {"{auth: {existingSecret: a}, nats: {mode: external, external: {url: 'nats://x:4222', tls: {certKey: c, keyKey: k}}}}", "needs nats.external.tls.existingSecret"},
 		"NATS by the back door":    {"{nats: {mode: single}, config: {nats: {url: x}}}", "config.nats is what nats.* of the values writes"},
+		"by a service's door":      {"{nats: {mode: single}, mailbox: {config: {nats: {url: x}}}}", "mailbox.config.nats is what nats.* of the values writes"},
+		"a port of one's own":      {"{nats: {mode: single}, defaults: {config: {http: {addr: ':8888'}}}}", "defaults.config.http.addr is the port that the Services lead to"},
+		"probes that find nothing": {"{nats: {mode: single}, config: {admin: {tls_cert: c}}}", "config.admin is where probes and metrics are"},
 
 		"a typo":               {"{gatway: {}}", "'gatway' not allowed"},
 		"a typo inside":        {"{gateway: {replicas: 3}}", "'replicas' not allowed"},
@@ -39,6 +43,8 @@ func TestRefused(t *testing.T) {
 		"latest":               {"{image: {tag: latest}}", "image/tag"},
 		"a level of nobody":    {"{logLevel: loud}", "logLevel"},
 		"half a volume":        {"{nats: {cluster: {persistence: {size: much}}}}", "persistence/size"},
+		"a host that is a URL": {"{nats: {mode: single}, ingress: {enabled: true, host: 'https://a.b'}}", "at '/ingress/host': 'https://a.b' does not match pattern"},
+		"hashed by nothing":    {"{nats: {mode: single}, ingress: {hashBy: id}}", "at '/ingress/hashBy': 'id' does not match pattern"},
 		"a name of underlines": {"{fullnameOverride: my_events}", "fullnameOverride"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +104,19 @@ func properties(s map[string]any) map[string]map[string]any {
 		out[name], _ = sub.(map[string]any)
 	}
 	return out
+}
+
+// Restoring begins with NATS alone, whose notes do not speak of services.
+func TestNotesOfNATSAlone(t *testing.T) {
+	t.Parallel()
+	rendered, err := files(merge(values(t, modes["cluster"]), values(t, natsAlone)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := rendered["belfry/templates/NOTES.txt"]
+	if !strings.Contains(notes, "restore into it") || strings.Contains(notes, "helm test") {
+		t.Errorf("the notes are\n%s", notes)
+	}
 }
 
 // The notes are read by a person once: they must not break, and say what to do.

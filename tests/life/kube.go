@@ -81,8 +81,13 @@ func (k *kube) values(more ...string) (args []string) {
 	return append(args, "--wait", "--timeout", "5m")
 }
 
+// install installs the older release, if there is one to begin with.
 func (k *kube) install() (string, error) {
-	if err := k.helm(append([]string{"install", k.release, k.chart}, k.values()...)...); err != nil {
+	chart := k.chart
+	if k.from != "" {
+		chart = k.from
+	}
+	if err := k.helm(append([]string{"install", k.release, chart}, k.values(k.fromSets...)...)...); err != nil {
 		return "", err
 	}
 	out, err := k.here("get", "pods", "-o", "name")

@@ -15,6 +15,8 @@ type plan struct {
 	chart, namespace, release, mode string
 	windows, rate                   int
 	sets                            []string
+	from                            string   // the chart that is installed first; empty = the same
+	fromSets                        []string // values of that one alone
 }
 
 func main() {
@@ -25,10 +27,9 @@ func main() {
 	flag.StringVar(&p.mode, "mode", "cluster", "cluster or single")
 	flag.IntVar(&p.windows, "windows", 500, "windows to hold open")
 	flag.IntVar(&p.rate, "rate", 50, "events per second")
-	flag.Func("set", "a value of the chart, `key=value`; repeatable", func(s string) error {
-		p.sets = append(p.sets, s)
-		return nil
-	})
+	flag.Func("set", "a value of the chart, `key=value`; repeatable", appendTo(&p.sets))
+	flag.StringVar(&p.from, "from", "", "an older chart, to install first and to go back to")
+	flag.Func("from-set", "a value of the older chart alone, such as image.tag=…; repeatable", appendTo(&p.fromSets))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := live(ctx, p)
@@ -36,6 +37,13 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "life:", err)
 		os.Exit(1)
+	}
+}
+
+func appendTo(list *[]string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, s)
+		return nil
 	}
 }
 
@@ -62,7 +70,7 @@ func live(ctx context.Context, p plan) (err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, k.look())
 		}
-		_, _ = k.kubectl("delete", "namespace", p.namespace, "--wait=false") // tidying up
+		_, _ = k.kubectl("delete", "namespace", p.namespace, "--timeout", patience.String()) // tidying up, so that the next life can begin
 	}()
 	c := &crowd{url: "ws://" + k.service("gateway") + "/v1/ws", nats: "nats://" + k.service("nats") + ":4222", secret: k.secret}
 	steps := []struct {

@@ -19,7 +19,7 @@ app.kubernetes.io/component: {{ .name }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/part-of: belfry
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -70,4 +70,16 @@ annotations:
 {{- $scheme := ternary "tls" "nats" (ne .Values.nats.cluster.tls.existingSecret "") -}}
 {{ $scheme }}://{{ include "belfry.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- end -}}
+{{- end -}}
+
+{{/* The ports of URLs, as JSON: what they say, else what their scheme means. */}}
+{{- define "belfry.ports" -}}
+{{- $standard := dict "http" "80" "ws" "80" "https" "443" "wss" "443" -}}
+{{- $ports := list -}}
+{{- range $url := . -}}
+{{- $parts := urlParse (trim $url) -}}
+{{- $said := regexFind ":[0-9]+$" $parts.host | trimPrefix ":" -}}
+{{- $ports = append $ports ($said | default (get $standard $parts.scheme) | default "4222" | int) -}}
+{{- end -}}
+{{ $ports | uniq | toJson }}
 {{- end -}}
