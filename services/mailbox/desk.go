@@ -18,6 +18,7 @@ type desk struct {
 	rev     uint64
 	written time.Time
 	deleted map[uint64]bool // confirmed copies that are known to be deleted
+	named   named           // what a Peek here has just named
 
 	users int           // waiting or working; guarded by desks.mu
 	place *list.Element // among the idle; nil while it has users
@@ -76,6 +77,51 @@ func (d *desks) leave(t *desk) {
 		oldest, _ := d.idle.Remove(d.idle.Front()).(*desk)
 		delete(d.all, oldest.id)
 	}
+}
+
+// learn takes a document that was just read, and answers the newest that is known:
+// somebody may have been here meanwhile.
+func (t *desk) learn(doc *state, rev uint64, written time.Time) *state {
+	if t.doc == nil || t.rev < rev {
+		t.doc, t.rev, t.written = doc, rev, written
+	}
+	return t.doc
+}
+
+// named is a message that was the first free one under a revision of the document.
+// Partners receive what they have peeked, and most do it at once, over the same
+// connection: then it need not be read again. It is the same message, because a
+// position of MAILBOX is never another one; and it is there still, because nothing
+// is taken out without a new revision, under which no lock that is decided here can
+// be stored.
+type named struct {
+	m   *message
+	rev uint64
+	at  time.Time
+}
+
+const (
+	// namedFor bounds how long a message is remembered, for those who take messages
+	// out and know of no documents: an erasure is over when nobody remembers.
+	namedFor = time.Second
+	// maxNamed is the largest that is remembered, in bytes.
+	maxNamed = 8 << 10
+)
+
+// name remembers a message that a Peek names.
+func (t *desk) name(m *message) {
+	t.named = named{}
+	if m != nil && len(m.Data) <= maxNamed {
+		t.named = named{m, t.rev, time.Now()}
+	}
+}
+
+// recall is the message at a position, if it has just been named; else nil.
+func (t *desk) recall(seq uint64) *message {
+	if n := t.named; n.m != nil && n.m.Seq == seq && n.rev == t.rev && time.Since(n.at) < namedFor {
+		return n.m
+	}
+	return nil
 }
 
 // forget drops what the desk knows, to read it anew.

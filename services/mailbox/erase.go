@@ -57,7 +57,12 @@ func Erase(ctx context.Context, nc *nats.Conn, o EraseOptions) (done Erased, err
 	if done.Copies, err = e.stream(ctx, Stream, subject.MailboxCopies, e.inMailbox); err != nil {
 		return done, err
 	}
-	done.DeadLetters, err = e.stream(ctx, Stream, subject.MailboxDeadLetters, e.inMailbox)
+	if done.DeadLetters, err = e.stream(ctx, Stream, subject.MailboxDeadLetters, e.inMailbox); err != nil {
+		return done, err
+	}
+	if done.Copies > 0 && !o.DryRun {
+		err = sleep(ctx, namedFor) // until no replica knows a message that it has named
+	}
 	return done, err
 }
 

@@ -116,7 +116,7 @@ func (s *Service) peek(ctx context.Context, id string) (view, error) {
 	if err := s.polled(ctx, id, st, written); err != nil {
 		return view{}, err
 	}
-	return s.surveyed(ctx, id, st, rev, head.look)
+	return s.surveyed(ctx, id, st, rev, written, head.look)
 }
 
 // peekAgain looks at the copies first: where there are none, nothing else counts.
@@ -125,7 +125,7 @@ func (s *Service) peekAgain(ctx context.Context, id string) (view, error) {
 	if err != nil || !head.ok {
 		return view{}, err
 	}
-	st, rev, _, err := s.load(ctx, id)
+	st, rev, written, err := s.load(ctx, id)
 	if err != nil {
 		return view{}, err
 	}
@@ -135,20 +135,18 @@ func (s *Service) peekAgain(ctx context.Context, id string) (view, error) {
 	if err := living(st); err != nil {
 		return view{}, err
 	}
-	return s.surveyed(ctx, id, st, rev, head)
+	return s.surveyed(ctx, id, st, rev, written, head)
 }
 
-// surveyed surveys at the subscriber's desk, where it is known what is deleted. It
-// changes nothing, except that messages which are spent are buried first.
-func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, head *look) (v view, err error) {
+// surveyed surveys at the subscriber's desk, where it is known what is deleted, and
+// where the next call finds what this one has read. It changes nothing, except that
+// messages which are spent are buried first.
+func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, written time.Time, head *look) (v view, err error) {
 	if !head.ok {
 		return view{opens: st.opens(time.Now())}, nil
 	}
 	if len(st.spent(time.Now())) > 0 {
-		err := s.change(ctx, id, func(_ *desk, now *state) error {
-			st = now
-			return s.bury(ctx, now)
-		})
+		err := s.change(ctx, id, func(_ *desk, now *state) error { return s.bury(ctx, now) })
 		if err != nil {
 			return view{}, err
 		}
@@ -156,18 +154,14 @@ func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64
 			return view{}, err
 		}
 	}
-	if len(st.Undeleted) == 0 && st.standing(head.m.Seq, time.Now()) == free {
-		return view{count: head.behind + 1, free: &head.m}, nil
-	}
 	t, err := s.desks.take(ctx, id)
 	if err != nil {
 		return view{}, err
 	}
 	defer s.desks.give(t)
-	if t.doc != nil && t.rev > rev {
-		st = t.doc // somebody was here meanwhile
-	}
-	return s.survey(ctx, t, id, st.clone(), head)
+	v, err = s.survey(ctx, t, id, t.learn(st, rev, written).clone(), head)
+	t.name(v.free)
+	return v, err
 }
 
 // refreshPoll is how old a document may be before a poll that changes nothing

@@ -128,14 +128,14 @@ func (s *Service) lockOne(ctx context.Context, st *state, m *message, first bool
 // confirmed.
 func (s *Service) pick(ctx context.Context, t *desk, id string, st *state, asked string) (m *message, first bool, err error) {
 	if asked != "" {
-		return s.pickAsked(ctx, id, st, asked)
+		return s.pickAsked(ctx, t, id, st, asked)
 	}
 	v, err := s.survey(ctx, t, id, st, nil)
 	return v.free, true, err
 }
 
 // pickAsked finds the message that is asked for.
-func (s *Service) pickAsked(ctx context.Context, id string, st *state, asked string) (m *message, first bool, err error) {
+func (s *Service) pickAsked(ctx context.Context, t *desk, id string, st *state, asked string) (m *message, first bool, err error) {
 	seq, now, filter := s.sequence(asked), time.Now(), subject.MailboxCopy(id, every)
 	if seq == 0 {
 		return nil, false, unknownMessage()
@@ -146,6 +146,9 @@ func (s *Service) pickAsked(ctx context.Context, id string, st *state, asked str
 	case locked:
 		return nil, false, fault.Field(fault.MessageLocked, "messageId", "is locked; it is offered again if it is not confirmed")
 	case free:
+	}
+	if m := t.recall(seq); m != nil {
+		return m, true, nil
 	}
 	from := seq
 	if _, before := st.find(seq); !before {

@@ -163,7 +163,11 @@ func (s *Service) Unsubscribe(ctx context.Context, r *mailboxv1.UnsubscribeReque
 	if err := s.decide(ctx, id, record{Op: opUnsubscribe, Tenant: at.tenant, Topic: r.GetTopic()}); err != nil {
 		return nil, err
 	}
-	return &mailboxv1.UnsubscribeResponse{}, s.deleteEnded(ctx, id)
+	if err := s.deleteEnded(ctx, id); err != nil {
+		return nil, err
+	}
+	// A new revision, under which no replica receives what it has named before.
+	return &mailboxv1.UnsubscribeResponse{}, s.change(ctx, id, func(*desk, *state) error { return nil })
 }
 
 // deleteEnded deletes what is left of a subscriber's ended mailboxes, so that the
