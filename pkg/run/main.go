@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -45,14 +46,14 @@ func supervise(name string, program func(context.Context) error, signals <-chan 
 }
 
 // report prints an error and gives its exit code. The person at the terminal is
-// the operator, who may see causes.
+// the operator, who may see causes, unless the error has said them already.
 func report(name string, err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
 	e := fault.From(err)
 	text := err.Error()
-	if cause := e.Unwrap(); cause != nil && e.Code().Kind() != fault.Invalid && cause.Error() != text {
+	if cause := e.Unwrap(); cause != nil && e.Code().Kind() != fault.Invalid && !strings.Contains(text, cause.Error()) {
 		text += ": " + cause.Error()
 	}
 	_, _ = fmt.Fprintf(stderr, "%s: %s (%s)\n", name, text, e.Code())

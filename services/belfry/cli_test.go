@@ -15,7 +15,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"", "run", "nats", "publish", "tail", "notify", "presence", "mailbox", "mailbox subscribe", "mailbox poll", "schedule", "schedule add", "schedule preview", "object", "object trash", "hook", "hook add", "hook serve", "alert", "alert add", "alert test", "token", "revoke", "erase", "disconnect", "backup", "restore", "config", "doctor", "check", "version"} {
+	for _, command := range []string{"", "run", "nats", "publish", "tail", "notify", "presence", "mailbox", "mailbox subscribe", "mailbox poll", "schedule", "schedule add", "schedule preview", "object", "object trash", "hook", "hook add", "hook serve", "alert", "alert add", "alert test", "token", "revoke", "erase", "disconnect", "backup", "restore", "config", "doctor", "check", "bench", "version"} {
 		t.Run("belfry "+command, func(t *testing.T) {
 			t.Parallel()
 			out, err := belfry(t, "", append(strings.Fields(command), "--help")...)
@@ -78,6 +78,17 @@ func TestWrongCommandLines(t *testing.T) {
 		{"schedule preview --every 1m --from soon", nil, fault.UsageError, `--from: "soon" is no time`},
 		{"schedule preview", []string{"--cron", "30 25 * * *"}, fault.InvalidSchedule, `cron: at position 4: "25" is no hour`},
 		{"schedule list --url http://127.0.0.1:1 --token x", nil, fault.Unavailable, "is belfry run running?"},
+		{"schedule list --url 127.0.0.1:8080 --token x", nil, fault.UsageError, `--url: "127.0.0.1:8080" is no address such as http://`},
+		{"schedule list --data-dir /no/such", nil, fault.InvalidConfig, "data_dir: /no/such has no secret to make a token with: no platform has run there (--data-dir says"},
+		{"bench --windows 5001", nil, fault.UsageError, "--windows: 5001 is outside 0 to 5000"},
+		{"bench --windows 5000 --rate 11", nil, fault.UsageError, "55000 deliveries a second are above 50000"},
+		{"bench --bytes 1", nil, fault.UsageError, "--bytes: 1 is outside 2 to 1048576"},
+		{"bench --for 1h", nil, fault.UsageError, "--for: 1h0m0s is outside 100ms to 10m"},
+		{"bench --for 10", nil, fault.UsageError, "missing unit in duration"},
+		{"bench --tenant AA --tenant BB", nil, fault.UsageError, "--tenant: name one"},
+		{"bench --token x", nil, fault.UsageError, "--tenant is required with a token that is given"},
+		{"bench --token x --tenant AA --url http://127.0.0.1:1", nil, fault.Unavailable, "is belfry run running?"},
+		{"bench --data-dir /no/such", nil, fault.InvalidConfig, "no platform has run there"},
 		{"check --admin 127.0.0.1:1", nil, fault.Unavailable, "nothing of ours answers at 127.0.0.1:1"},
 		{"check", []string{"--admin", ""}, fault.InvalidConfig, "admin.addr"},
 	} {

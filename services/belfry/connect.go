@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"os"
 
+	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/client"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
@@ -28,7 +29,7 @@ func (s *settings) connect(ctx context.Context) (*client.Client, error) {
 	}
 	c, err := client.Connect(ctx, url, o)
 	if fault.CodeOf(err) == fault.Unavailable {
-		return nil, fault.Wrap(fault.Unavailable, err, "%s (is belfry run running? belfry doctor knows more)", err)
+		return nil, fault.Wrap(fault.Unavailable, err, "%s: %s (is belfry run running? belfry doctor knows more)", bus.Redact(url), err)
 	}
 	return c, err
 }

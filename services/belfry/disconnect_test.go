@@ -40,7 +40,7 @@ func TestGW5DisconnectFromATerminal(t *testing.T) {
 	}
 	select {
 	case <-w.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the window has come back")
 	}
 	if _, err := w.Next(t.Context()); fault.CodeOf(err) != fault.Disconnected {

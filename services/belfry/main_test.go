@@ -45,10 +45,13 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
+// patience is for one step, on a machine where much else runs.
+const patience = time.Minute
+
 // belfry runs one command line to its end.
 func belfry(t *testing.T, in string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errOut output
 	err := execute(ctx, args, stdio{strings.NewReader(in), &out, &errOut})
@@ -92,7 +95,7 @@ func spawn(t *testing.T, until string, args ...string) (*background, []string) {
 	match := regexp.MustCompile(until)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		if m := match.FindStringSubmatch(b.out.String()); m != nil {
 			return b, m

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/fault"
@@ -59,7 +58,7 @@ func TestRevoke(t *testing.T) {
 	if err != nil || out != "revoked token "+id+"\n" {
 		t.Fatalf("%q %v", out, err)
 	}
-	bustest.Eventually(t, 10*time.Second, "the token is refused", func() bool { return status(one) == http.StatusUnauthorized })
+	bustest.Eventually(t, patience, "the token is refused", func() bool { return status(one) == http.StatusUnauthorized })
 	if got := status(other); got != http.StatusOK {
 		t.Errorf("another token of the user: %d", got)
 	}
@@ -67,7 +66,7 @@ func TestRevoke(t *testing.T) {
 	if err != nil || !strings.HasPrefix(out, "revoked the tokens of anna for AA issued before 20") {
 		t.Fatalf("%q %v", out, err)
 	}
-	bustest.Eventually(t, 10*time.Second, "the user's tokens are refused", func() bool { return status(other) == http.StatusUnauthorized })
+	bustest.Eventually(t, patience, "the user's tokens are refused", func() bool { return status(other) == http.StatusUnauthorized })
 	if got := status(bert); got != http.StatusOK {
 		t.Errorf("another user: %d", got)
 	}

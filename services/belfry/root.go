@@ -96,6 +96,7 @@ It prints a URL to open and things to try.`,
 		{groupOperate, newConfig(std)},
 		{groupOperate, newDoctor(std)},
 		{groupOperate, newCheck(std)},
+		{groupOperate, newBench(std)},
 		{groupOperate, newVersion(std)},
 	} {
 		add.cmd.GroupID = add.group

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -100,7 +99,7 @@ func TestTM8Schedule(t *testing.T) {
 	refuses(fault.InvalidEvent, "CM_REMINDER", "add", "x", "--every", "1m", "--notify", "anna", "--data", `{"subjct":""}`)
 	says("tea fires at once, for Sun 2026-01-04 14:30:00 +01:00", "add", "tea", "--at", "2026-01-04 14:30", "--zone", "Europe/Prague",
 		"--notify", "anna", "--data", `{"title":"Tea"}`, "--description", "for Anna")
-	bustest.Eventually(t, 10*time.Second, "the reminder that was due", func() bool {
+	bustest.Eventually(t, patience, "the reminder that was due", func() bool {
 		out, err := try("history", "tea")
 		return err == nil && strings.Contains(out, "nobody was there") && strings.Contains(out, "tea@2026-01-04T13:30:00Z")
 	})
@@ -109,7 +108,7 @@ func TestTM8Schedule(t *testing.T) {
 	says("report 30 6 * * MON-FRI Europe/Prague publish reports.due 0 0 paused by operator: audit tea at", "list")
 	says("nothing has happened yet", "history", "report")
 	says("report runs now, as report@", "run", "report")
-	bustest.Eventually(t, 10*time.Second, "the run by hand", func() bool {
+	bustest.Eventually(t, patience, "the run by hand", func() bool {
 		out, err := try("history", "report")
 		return err == nil && strings.Contains(out, "fired, by hand: operator")
 	})

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/certs/certstest"
@@ -74,7 +73,7 @@ func TestAllInOneOverTLS(t *testing.T) {
 	if _, err := belfry(t, "", append([]string{"revoke", "--user", "mallory", "--tenant", "AA", "--data-dir", dir}, args...)...); err != nil {
 		t.Fatal(err)
 	}
-	bustest.Eventually(t, 20*time.Second, "the revocation is in the audit log", func() bool {
+	bustest.Eventually(t, patience, "the revocation is in the audit log", func() bool {
 		b, err := os.ReadFile(audit)
 		return err == nil && bytes.Contains(b, []byte(`"who":"service","token_id":"","what":"revoke user mallory","tenant":"AA","outcome":"ok"`))
 	})

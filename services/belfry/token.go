@@ -37,9 +37,13 @@ or admin. Without --grant the token may do everything but admin in its tenants.`
 			if _, _, err = s.load(cmd); err != nil {
 				return err
 			}
+			_, unknown := s.process.KnownTokens()
 			tokens, err := s.process.Tokens()
 			if err != nil {
 				return err
+			}
+			if unknown != nil {
+				_, _ = fmt.Fprintf(std.err, "made a new secret in %s: the token is for a platform that will run there\n", s.process.DataDir)
 			}
 			token, err := tokens.Sign(c)
 			if err != nil {

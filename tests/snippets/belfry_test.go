@@ -106,6 +106,12 @@ func TestBelfryReadme(t *testing.T) { //nolint:paralleltest // one make run at a
 	second.showed(`(?m)^nats/server\.conf, and the passwords of 3 users beside it`)
 	second.run("cat nats/server.conf")
 	second.showed(`"publish":\{"allow":\["svc\.>","evt\.AA\.>"`)
+
+	// What it takes.
+	second.run(m.block("bench"))
+	for _, line := range []string{"publish to window, 10 open, p99", "Receive and Confirm, p99", "publish over NATS, as fast as acknowledged"} {
+		second.showed(`(?m)^` + line + ` +[\d.]+( ms|/s) +[\d.]+( ms|/s) `)
+	}
 	m.stop(server)
 
 	// Make a platform of the copy.
