@@ -99,8 +99,8 @@ func TestTM7Policies(t *testing.T) {
 	}
 }
 
-// The change of the clocks is found on its own date, seen from any hour of it,
-// and on no other.
+// The change of the clocks is found on the date that is shorter or longer for it,
+// seen from any hour of it, and on no other: also where it is at midnight.
 func TestShiftOn(t *testing.T) {
 	t.Parallel()
 	for name, at := range changes(t) {
@@ -109,14 +109,12 @@ func TestShiftOn(t *testing.T) {
 			_, before := change.Add(-time.Second).In(l).Zone()
 			_, after := change.In(l).Zone()
 			want := Shift{change, time.Duration(before) * time.Second, time.Duration(after) * time.Second}
-			for _, seen := range []time.Time{change, change.Add(-time.Second)} {
-				if got, ok := ShiftOn(l, seen); ok != (before != after) || ok && got != want {
-					t.Errorf("%s, %s: %v %v, want %v", name, seen, got, ok, want)
-				}
-			}
-			for _, seen := range []time.Time{change.Add(-48 * time.Hour), change.Add(48 * time.Hour)} {
-				if got, ok := ShiftOn(l, seen); ok {
-					t.Errorf("%s, %s: %v", name, seen, got)
+			for hour := -48; hour <= 48; hour++ {
+				for _, seen := range []time.Time{change.Add(time.Duration(hour) * time.Hour), change.Add(time.Duration(hour)*time.Hour - time.Second)} {
+					odd := lengthOf(l, seen) != 24*time.Hour || seen.Equal(change) && before != after
+					if got, ok := ShiftOn(l, seen); ok != odd || ok && got != want {
+						t.Errorf("%s, %s: %v %v, want %t %v", name, seen.In(l), got, ok, odd, want)
+					}
 				}
 			}
 		}
@@ -124,4 +122,27 @@ func TestShiftOn(t *testing.T) {
 	if _, ok := ShiftOn(time.UTC, time.Unix(0, 0)); ok {
 		t.Error("UTC changes")
 	}
+	samoa, err := Zone("Pacific/Apia") // it had no 30 December 2011
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seen, want := range map[string]bool{"2011-12-30T09:59:59Z": false, "2011-12-30T10:00:00Z": true, "2011-12-31T10:00:00Z": false} {
+		at, _ := time.Parse(time.RFC3339, seen)
+		if got, ok := ShiftOn(samoa, at); ok != want {
+			t.Errorf("%s: %v %t", at.In(samoa), got, ok)
+		}
+	}
+}
+
+// lengthOf is how long the local date of an instant is, by looking at the wall every
+// quarter of an hour: nobody's midnight is between two.
+func lengthOf(l *time.Location, at time.Time) (d time.Duration) {
+	const step = 15 * time.Minute
+	day := at.In(l).Format(time.DateOnly)
+	for seen := at.Add(-27 * time.Hour).Truncate(step); seen.Before(at.Add(27 * time.Hour)); seen = seen.Add(step) {
+		if seen.In(l).Format(time.DateOnly) == day {
+			d += step
+		}
+	}
+	return d
 }

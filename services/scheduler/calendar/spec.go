@@ -171,7 +171,9 @@ func (s Spec) neverFires() error {
 	case s.Start != "" || s.End != "":
 		return refuse("end", "the rule never fires between start and end")
 	case s.Cron != "":
-		return fault.Field(fault.InvalidSchedule, "cron", "%q never fires: no such date exists", s.Cron).With("position", "1")
+		words := split(s.Cron)
+		dom := words[len(words)-3] // the only fields that exclude each other are this and the month
+		return faultAt(dom.at, "%q never fires: no such date exists", s.Cron)
 	}
 	return refuse("every", "never fires")
 }

@@ -24,8 +24,10 @@ type Shift struct {
 	Before, After time.Duration // offsets from UTC
 }
 
-// ShiftOn is the change of the clocks on the local date of an instant; false on
-// a date without. Of several it is the first.
+// ShiftOn is the change of the clocks on the local date of an instant: that on which
+// readings are missing, or come twice. False on a date without; of several changes it
+// is the first. Where a whole date is missing it is that of the date after, and where
+// the last readings of one are, the instant at which they fire is on it, too.
 func ShiftOn(l *time.Location, t time.Time) (Shift, bool) {
 	z := zone{l}
 	s := z.at(t.Unix())
@@ -34,8 +36,7 @@ func ShiftOn(l *time.Location, t time.Time) (Shift, bool) {
 		if at == before || at == never {
 			continue
 		}
-		prior, later := z.offset(at-1), z.offset(at)
-		if prior != later && (date(at-1+prior) == day || date(at+later) == day) {
+		if prior, later := z.offset(at-1), z.offset(at); touches(day, at, prior, later) || prior != later && at == t.Unix() {
 			return Shift{
 				At:     time.Unix(at, 0).UTC(),
 				Before: time.Duration(prior) * time.Second,
@@ -44,4 +45,19 @@ func ShiftOn(l *time.Location, t time.Time) (Shift, bool) {
 		}
 	}
 	return Shift{}, false
+}
+
+// touches says whether the clocks change on a date, when at an instant they go from
+// one offset to another. A change at midnight touches the instants before and after
+// it, which are of different dates, and the readings of one.
+func touches(day, at, prior, later int64) bool {
+	if prior == later {
+		return false
+	}
+	from, to := date(at+min(prior, later)), date(at+max(prior, later)-1)
+	if date(at-1+prior) < from && date(at+later) > to {
+		from = date(at + later) // all of the date is missing
+		to = from
+	}
+	return from <= day && day <= to
 }
