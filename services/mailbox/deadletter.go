@@ -123,7 +123,8 @@ func (s *Service) ViewDeadLetters(ctx context.Context, r *mailboxv1.ViewDeadLett
 	}
 	from := uint64(1)
 	if r.GetAfter() != "" {
-		if s.sequence(r.GetAfter()) == 0 {
+		// A restored mailbox has dead letters under the ids of before.
+		if _, err := event.ParseCursor(r.GetAfter()); err != nil {
 			return nil, fault.Field(fault.MessageUnknown, "after", "is no message id")
 		}
 		m, there, err := s.copies.last(ctx, subject.MailboxDead(id, every, r.GetAfter()))
