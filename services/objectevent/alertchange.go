@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -31,6 +32,8 @@ type change struct {
 	changed  []string // sorted
 	decoded  bool
 	spent    uint64 // of changeCost, by the rules that were asked
+	weighed  bool
+	light    bool // see small
 	values   map[string]ref.Val
 }
 
@@ -42,6 +45,19 @@ func newChange(m relay.Message) *change {
 func changeOf(e event.Event, at event.Cursor, stored time.Time) *change {
 	verb := subject.Fold(e.Verb)
 	return &change{Event: e, at: at, stored: stored, topic: subject.Fold(e.Topic), verb: verb, on: onVerbs[verb], values: map[string]ref.Val{}}
+}
+
+// small says that no value of the change, nor all of them together, has more than
+// quickBytes. What is no text in UTF-8 grows when it is read.
+func (c *change) small() bool {
+	if !c.weighed {
+		n := len(c.Data)
+		for _, s := range []string{c.Tenant, c.Topic, c.Verb, c.Subject, c.SenderUser, c.SenderDevice, c.SenderFeature} {
+			n += len(s)
+		}
+		c.weighed, c.light = true, n <= quickBytes && utf8.Valid(c.Data)
+	}
+	return c.light
 }
 
 // told is the document of the change.

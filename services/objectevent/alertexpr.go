@@ -44,6 +44,12 @@ const (
 	assumedBytes    = 1000
 
 	alertNesting = 64
+
+	// Counting costs more than most expressions do. One that cannot cost more than
+	// quickCost about a change of up to quickBytes is not counted there, but charged
+	// what it may cost: a thousand rules then have no more than changeCost.
+	quickCost  = changeCost / 1000
+	quickBytes = 1024
 )
 
 // alertEnv is what expressions are checked against. It has CEL's standard functions
@@ -64,8 +70,10 @@ var alertEnv = sync.OnceValues(func() (*cel.Env, error) {
 type expression struct {
 	text    string
 	ast     *ast.AST
-	program cel.Program
-	counted bool // what it costs depends on values
+	program cel.Program // counts what it costs
+	quick   cel.Program // does not; nil = there is none
+	always  uint64      // what quick may cost at most; 0 = more than quickCost
+	small   uint64      // what it may cost about a small change; 0 = more than quickCost
 }
 
 // compileExpression checks one expression of a field, which begins at line and
@@ -89,26 +97,43 @@ func compileExpression(field, text string, line, column int, want *cel.Type) (*e
 	if want != nil && !got.IsExactType(want) {
 		return nil, ruleFault(field, line, column, "gives %s, not %s", cel.FormatCELType(got), cel.FormatCELType(want))
 	}
-	counted := false
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	bound, err := env.EstimateCost(checked, sizes{})
+	e := &expression{text: text, ast: checked.NativeRep()}
+	most := func(about sizes) (uint64, error) {
+		bound, err := env.EstimateCost(checked, about)
+		return bound.Max, err
+	}
+	likely, err := most(sizes{})
+	if err == nil && likely > alertCost {
+		// It depends on values how much it costs: with usual ones it must be little.
+		likely, err = most(sizes{elements: assumedElements, bytes: assumedBytes})
+	}
 	if err != nil {
 		return nil, ruleFault(field, line, column, "its cost cannot be told: %s", oneLine(err.Error()))
 	}
-	if bound.Max > alertCost {
-		// It depends on values how much it costs: with usual ones it must be little,
-		// and it is counted.
-		likely, err := env.EstimateCost(checked, sizes{elements: assumedElements, bytes: assumedBytes})
-		if err != nil || likely.Max > alertCost {
-			return nil, ruleFault(field, line, column, "may cost %d, the maximum is %d: it goes through lists within lists, or long texts, too often", likely.Max, alertCost)
+	if likely > alertCost {
+		return nil, ruleFault(field, line, column, "may cost %d, the maximum is %d: it goes through lists within lists, or long texts, too often", likely, alertCost)
+	}
+	for about, bound := range map[sizes]*uint64{{}: &e.always, {elements: quickBytes, bytes: quickBytes}: &e.small} {
+		if n, err := most(about); err == nil && n <= quickCost {
+			*bound = max(n, 1)
 		}
-		counted, options = true, append(options, cel.CostLimit(alertCost))
 	}
-	program, err := env.Program(checked, options...)
+	return e, e.plan(env, field, line, column)
+}
+
+// plan makes the programs.
+func (e *expression) plan(env *cel.Env, field string, line, column int) (err error) {
+	optimize := cel.EvalOptions(cel.OptOptimize)
+	if e.always != 0 || e.small != 0 {
+		e.quick, err = env.PlanProgram(e.ast, optimize)
+	}
+	if err == nil && e.always == 0 {
+		e.program, err = env.PlanProgram(e.ast, optimize, cel.CostLimit(alertCost))
+	}
 	if err != nil {
-		return nil, ruleFault(field, line, column, "%s", oneLine(err.Error()))
+		return ruleFault(field, line, column, "%s", oneLine(err.Error()))
 	}
-	return &expression{text: text, ast: checked.NativeRep(), program: program, counted: counted}, nil
+	return nil
 }
 
 // ask asks the expression about a change. The error is the expression's own: a value
@@ -117,14 +142,25 @@ func (e *expression) ask(c *change) (ref.Val, error) {
 	if c.spent > changeCost {
 		return nil, errSpent
 	}
-	v, details, err := e.program.Eval(c)
-	if e.counted {
-		c.spent += costOf(details)
-	}
-	if err != nil {
+	v, cost, err := e.eval(c)
+	if c.spent += cost; err != nil {
 		return nil, fmt.Errorf("%s", oneLine(err.Error())) //nolint:err113 // text for the rule's owner
 	}
 	return v, nil
+}
+
+// eval asks the program that fits, and answers what it cost, or may have.
+func (e *expression) eval(c *change) (ref.Val, uint64, error) {
+	cost := e.always
+	if cost == 0 && c.small() {
+		cost = e.small
+	}
+	if cost != 0 {
+		v, _, err := e.quick.Eval(c)
+		return v, cost, err
+	}
+	v, details, err := e.program.Eval(c)
+	return v, costOf(details), err
 }
 
 // errSpent is the failure of rules whose tenant's others have used up a change's time.

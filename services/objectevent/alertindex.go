@@ -10,11 +10,13 @@ import (
 // alertIndex is the rules about one kind of change of one topic, arranged so that a
 // change meets few of them: a rule that needs a value to be one of some constants, or
 // above or below a number, is found by the value, a rule with other needs is held
-// against those, and only what is left is asked in CEL.
+// against those, and only what is left is asked in CEL. An expression that several
+// rules have in them is asked once for all.
 type alertIndex struct {
 	rules []*compiledAlert // by name
 	needs [][]indexed      // of each rule
 	paths []path           // that needs look at, each once
+	asked []*expression    // of each path: what computes its value, nil = it is there
 	slots []slotIndex      // one for each path
 	scan  []int            // rules that no value finds
 	named map[string][]int // rules that need a member to be among the changed
@@ -40,23 +42,19 @@ type limit struct {
 // indexed is a need with the slot of its path.
 type indexed struct {
 	need
-	slot int
+	slot   int
+	either [][]indexed
 }
 
 // newAlertIndex arranges rules, which are in order of their names.
 func newAlertIndex(rules []*compiledAlert) *alertIndex {
 	x := &alertIndex{rules: rules, needs: make([][]indexed, len(rules)), named: map[string][]int{}}
-	slots := map[path]int{}
+	m := maker{x, map[path]int{}, map[path]int{}}
+	for _, r := range rules {
+		m.count(r.needs)
+	}
 	for i, r := range rules {
-		for _, n := range r.needs {
-			slot, known := slots[n.path]
-			if !known {
-				slot = len(x.paths)
-				slots[n.path] = slot
-				x.paths, x.slots = append(x.paths, n.path), append(x.slots, slotIndex{})
-			}
-			x.needs[i] = append(x.needs[i], indexed{n, slot})
-		}
+		x.needs[i] = m.indexed(r.needs)
 		x.place(i)
 	}
 	for i := range x.slots {
@@ -66,27 +64,117 @@ func newAlertIndex(rules []*compiledAlert) *alertIndex {
 	return x
 }
 
+// maker makes an index.
+type maker struct {
+	x     *alertIndex
+	uses  map[path]int // of computed paths
+	slots map[path]int
+}
+
+func (m maker) count(needs []need) {
+	for i := range needs {
+		if needs[i].computed != nil {
+			m.uses[needs[i].path]++
+		}
+		for _, alternative := range needs[i].either {
+			m.count(alternative)
+		}
+	}
+}
+
+// indexed gives needs their slots. What is computed for one rule alone is left to the
+// rule itself, and so is a need of which one alternative needs nothing then.
+func (m maker) indexed(needs []need) (list []indexed) {
+	for _, n := range needs {
+		with := indexed{need: n}
+		ok := true
+		switch {
+		case n.either != nil:
+			for _, alternative := range n.either {
+				some := m.indexed(alternative)
+				with.either, ok = append(with.either, some), ok && len(some) > 0
+			}
+		case n.computed != nil && m.uses[n.path] < 2:
+			ok = false
+		default:
+			with.slot, ok = m.slot(&n)
+		}
+		if ok {
+			list = append(list, with)
+		}
+	}
+	return list
+}
+
+// slot is that of a need's path, a new one if need be.
+func (m maker) slot(n *need) (int, bool) {
+	if slot, known := m.slots[n.path]; known {
+		return slot, true
+	}
+	var asked *expression
+	if n.computed != nil {
+		var err error
+		if asked, err = n.computed.program(); err != nil {
+			return 0, false
+		}
+	}
+	slot := len(m.x.paths)
+	m.slots[n.path] = slot
+	m.x.paths, m.x.asked, m.x.slots = append(m.x.paths, n.path), append(m.x.asked, asked), append(m.x.slots, slotIndex{})
+	return slot, true
+}
+
 func (l limits) sort() {
 	slices.SortFunc(l, func(a, b limit) int { return cmp.Compare(a.number, b.number) })
 }
 
-// place puts a rule where its best need finds it.
+// place puts a rule where its best need finds it: by a value, by one of several, by a
+// limit.
 func (x *alertIndex) place(i int) {
-	for _, findable := range []func(*need) bool{(*need).isValue, (*need).isLimit} {
-		for j := range x.needs[i] {
-			if n := &x.needs[i][j]; findable(&n.need) {
-				x.slots[n.slot].place(&n.need, i)
-				return
-			}
+	value := func(n *indexed) bool { return n.isValue() }
+	limit := func(n *indexed) bool { return n.isLimit() }
+	for _, findable := range []func(*indexed) bool{
+		value, func(n *indexed) bool { return n.each(value) },
+		limit, func(n *indexed) bool { return n.each(func(n *indexed) bool { return n.isValue() || n.isLimit() }) },
+	} {
+		if n := first(x.needs[i], findable); n != nil {
+			x.placeBy(n, i)
+			return
 		}
 	}
 	for _, n := range x.needs[i] {
-		if n.path.root == varChanged {
+		if n.path.root == varChanged && n.op == operators.In {
 			x.named[n.keys[0].text] = append(x.named[n.keys[0].text], i)
 			return
 		}
 	}
 	x.scan = append(x.scan, i)
+}
+
+func first(needs []indexed, findable func(*indexed) bool) *indexed {
+	if j := slices.IndexFunc(needs, func(n indexed) bool { return findable(&n) }); j >= 0 {
+		return &needs[j]
+	}
+	return nil
+}
+
+// each says that all alternatives of a need can be found.
+func (n *indexed) each(findable func(*indexed) bool) bool {
+	return n.either != nil && !slices.ContainsFunc(n.either, func(alternative []indexed) bool { return first(alternative, findable) == nil })
+}
+
+func (x *alertIndex) placeBy(n *indexed, rule int) {
+	if n.either == nil {
+		x.slots[n.slot].place(&n.need, rule)
+		return
+	}
+	for _, alternative := range n.either {
+		found := first(alternative, func(n *indexed) bool { return n.isValue() })
+		if found == nil {
+			found = first(alternative, func(n *indexed) bool { return n.isLimit() })
+		}
+		x.placeBy(found, rule)
+	}
 }
 
 // isValue says that a need is one of constants.
@@ -195,18 +283,38 @@ func (x *alertIndex) candidates(c *change, found []found) []int {
 func (x *alertIndex) look(c *change) []found {
 	list := make([]found, len(x.paths))
 	for i, p := range x.paths {
-		list[i] = c.look(p)
+		if e := x.asked[i]; e != nil {
+			list[i] = c.computed(e)
+		} else {
+			list[i] = c.look(p)
+		}
 	}
 	return list
 }
 
 // fails says that one of a rule's needs certainly is false.
 func (x *alertIndex) fails(rule int, c *change, found []found) bool {
-	for i := range x.needs[rule] {
-		n := &x.needs[rule][i]
-		if n.fails(c, &found[n.slot]) {
+	return anyFails(x.needs[rule], c, found)
+}
+
+func anyFails(needs []indexed, c *change, found []found) bool {
+	for i := range needs {
+		if needs[i].fails(c, found) {
 			return true
 		}
 	}
 	return false
+}
+
+// fails says that a need certainly is false: one with alternatives, if each is.
+func (n *indexed) fails(c *change, found []found) bool {
+	if n.either == nil {
+		return n.need.fails(c, &found[n.slot])
+	}
+	for _, alternative := range n.either {
+		if !anyFails(alternative, c, found) {
+			return false
+		}
+	}
+	return true
 }

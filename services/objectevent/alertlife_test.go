@@ -208,6 +208,51 @@ func TestOE5CostIsLimitedForAllRulesTogether(t *testing.T) {
 	if asked < 40 || asked > 60 {
 		t.Errorf("after %d of the dearest rules there were no more", asked)
 	}
+
+	// Also where no value of the change makes them dear.
+	c = changeOf(event.Event{Tenant: "AA", Topic: "t", Verb: "created"}, event.Cursor{}, e.Time)
+	list := "[" + strings.Repeat("1,", 99) + "1]"
+	if dear, err = compileAlert(alertRule{Name: "dear", Condition: list + ".all(i, " + list + "[i] == 1)"}); err != nil {
+		t.Fatal(err)
+	}
+	for asked = 0; err == nil && asked <= changeCost; asked++ {
+		_, err = dear.holds(c)
+	}
+	if err == nil || !strings.Contains(err.Error(), "rules before it") {
+		t.Errorf("after %d: %v", asked, err)
+	}
+}
+
+// What is not counted is charged, and cannot cost more than what is charged: about a
+// small change and about a large one, the dearest that passes.
+func TestOE5WhatIsNotCountedIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		condition string
+		data      string
+		counted   bool
+	}{
+		"of values, small":    {"new.a + 'x' == old.a + 'y'", `{"old":{"a":"1"},"new":{"a":"1"}}`, false},
+		"of values, large":    {"new.a + 'x' == old.a + 'y'", `{"old":{"a":"1"},"new":{"a":"` + strings.Repeat("1", 2000) + `"}}`, true},
+		"no text":             {"new.a + 'x' == old.a + 'y'", "{\"old\":{\"a\":\"1\"},\"new\":{\"a\":\"\xff\"}}", true},
+		"a list goes through": {"new.a.exists(v, v == 1)", `{"new":{"a":[1]}}`, true},
+		"of names only":       {"on == 'insert' && object == 'x'", `{"new":{"a":"` + strings.Repeat("1", 2000) + `"}}`, false},
+	} {
+		r, err := compileAlert(alertRule{Name: "r", Condition: test.condition})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		e := event.Event{Tenant: "AA", Topic: "t", Verb: "created", Subject: "7", DataSchema: event.ChangeSchema, DataContentType: "application/json", Data: []byte(test.data)}
+		c := changeOf(e, event.Cursor{}, e.Time)
+		_, cost, err := r.condition.eval(c)
+		if err != nil || cost == 0 || cost > quickCost {
+			t.Errorf("%s: cost %d, %v", name, cost, err)
+		}
+		if quick := r.condition.always != 0 || c.small() && r.condition.small != 0; quick == test.counted {
+			t.Errorf("%s: counted %v", name, !quick)
+		}
+	}
 }
 
 // A trial says what would have been, and why not, and stores nothing.

@@ -2,193 +2,211 @@ package objectevent
 
 import (
 	"slices"
-	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/overloads"
 )
 
 // need is one of the conditions that a rule's condition joins with &&, where it is
 // simple enough to be decided without CEL: a value held against constants. In CEL
 // "false && x" is false whatever x is, an error too, so a rule one of whose needs is
-// certainly false need not be asked.
+// certainly false need not be asked. A need with alternatives, a || b, is certainly
+// false if each of them is.
 type need struct {
 	path      path
-	op        string   // of operators; In: one of keys; hasOp
+	op        string   // of operators, or one of those below
 	keys      []scalar // constants: one, or for In any number
 	sheltered bool     // has(path) is among the rule's conditions: without a value it is false
+	either    [][]need // of operators.LogicalOr: the needs of each alternative
+	computed  *part    // of a path under computedRoot
 }
 
-// hasOp is the need that a value is there.
-const hasOp = "has"
-
-// path is where a value is: a variable, and members within it.
-type path struct {
-	root    string
-	members string // joined by NUL, so that paths compare
-}
-
-func (p path) names() []string {
-	if p.members == "" {
-		return nil
-	}
-	return strings.Split(p.members, "\x00")
-}
-
-// scalar is a value that can be compared without CEL.
-type scalar struct {
-	kind byte // 's', 'n', 'b'; 0 = none
-	text string
-	num  float64
-}
-
-// maxExact is up to where every integer is a double.
-const maxExact = 1 << 53
+// Needs that are no operators of CEL.
+const (
+	hasOp    = "has"      // there is a value
+	hasNotOp = "!has"     // there is none
+	isOp     = "is"       // it is the key, true or false, and an error if it is neither
+	notInOp  = "!in"      // it is none of keys
+	beginsOp = "begins"   // a text begins with the key
+	endsOp   = "ends"     // ends with it
+	holdsOp  = "contains" // has it inside
+)
 
 // needsOf finds the needs of a condition.
 func needsOf(a *ast.AST) []need {
-	var all []need
-	var present []path
-	for _, e := range conjuncts(a.Expr(), nil) {
-		n, ok := needOf(e)
-		if !ok {
-			continue
+	return reader{a}.needs(signed{a.Expr(), true}, nil)
+}
+
+// reader takes a condition apart.
+type reader struct{ of *ast.AST }
+
+// needs are those of an expression. present are paths that are known to have a value
+// where it counts.
+func (r reader) needs(e signed, present []path) (all []need) {
+	parts := conjuncts(e, nil)
+	for _, part := range parts {
+		if p, ok := hasNeed(part.Expr); ok && part.is {
+			present = append(slices.Clip(present), p)
 		}
-		if n.op == hasOp {
-			present = append(present, n.path)
-		}
-		all = append(all, n)
 	}
-	for i := range all {
-		all[i].sheltered = slices.Contains(present, all[i].path)
+	for _, part := range parts {
+		n, ok := r.needOf(part, present)
+		if ok {
+			n.sheltered = slices.Contains(present, n.path)
+			all = append(all, n)
+		}
 	}
 	return all
 }
 
-// conjuncts takes a && b apart.
-func conjuncts(e ast.Expr, all []ast.Expr) []ast.Expr {
-	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.LogicalAnd {
+// signed is an expression that must be true, or must be false.
+type signed struct {
+	ast.Expr
+	is bool
+}
+
+// calls says whether it is a call of a function.
+func (e signed) calls(function string) bool {
+	return e.Kind() == ast.CallKind && e.AsCall().FunctionName() == function
+}
+
+// joins says whether it is a || b, or !(a && b).
+func (e signed) joins() bool {
+	return e.is && e.calls(operators.LogicalOr) || !e.is && e.calls(operators.LogicalAnd)
+}
+
+// conjuncts takes a && b apart, and !(a || b).
+func conjuncts(e signed, all []signed) []signed {
+	switch {
+	case e.calls(operators.LogicalNot):
+		return conjuncts(signed{e.AsCall().Args()[0], !e.is}, all)
+	case e.is && e.calls(operators.LogicalAnd), !e.is && e.calls(operators.LogicalOr):
 		for _, arg := range e.AsCall().Args() {
-			all = conjuncts(arg, all)
+			all = conjuncts(signed{arg, e.is}, all)
 		}
 		return all
 	}
 	return append(all, e)
 }
 
-// mirrored is each comparison with its sides exchanged.
-var mirrored = map[string]string{
-	operators.Equals: operators.Equals, operators.NotEquals: operators.NotEquals,
-	operators.Less: operators.Greater, operators.LessEquals: operators.GreaterEquals,
-	operators.Greater: operators.Less, operators.GreaterEquals: operators.LessEquals,
+// either is a need with alternatives; not ok if one of them needs nothing.
+func (r reader) either(e signed, present []path) (need, bool) {
+	n := need{op: operators.LogicalOr}
+	for _, arg := range e.AsCall().Args() {
+		needs := r.needs(signed{arg, e.is}, present)
+		if len(needs) == 0 {
+			return need{}, false
+		}
+		n.either = append(n.either, needs)
+	}
+	return n, true
 }
 
-func needOf(e ast.Expr) (need, bool) {
-	switch e.Kind() {
-	case ast.SelectKind:
-		s := e.AsSelect()
-		p, ok := pathOf(s.Operand())
-		return need{path: p.member(s.FieldName()), op: hasOp}, ok && s.IsTestOnly() && memberful(p.root)
-	case ast.CallKind:
-	default:
+// mirrored is each comparison with its sides exchanged, opposite what it is when it
+// must be false. Values that cannot be compared are an error in both.
+var (
+	mirrored = map[string]string{
+		operators.Equals: operators.Equals, operators.NotEquals: operators.NotEquals,
+		operators.Less: operators.Greater, operators.LessEquals: operators.GreaterEquals,
+		operators.Greater: operators.Less, operators.GreaterEquals: operators.LessEquals,
+	}
+	opposite = map[string]string{
+		operators.Equals: operators.NotEquals, operators.NotEquals: operators.Equals,
+		operators.Less: operators.GreaterEquals, operators.LessEquals: operators.Greater,
+		operators.Greater: operators.LessEquals, operators.GreaterEquals: operators.Less,
+		operators.In: notInOp, hasOp: hasNotOp,
+	}
+	textOps = map[string]string{overloads.StartsWith: beginsOp, overloads.EndsWith: endsOp, overloads.Contains: holdsOp}
+)
+
+// needOf is the need that an expression is. One that is nothing simpler needs its own
+// value to be what it must be.
+func (r reader) needOf(e signed, present []path) (need, bool) {
+	if e.joins() {
+		return r.either(e, present)
+	}
+	n, ok := r.simple(e.Expr)
+	if ok && !e.is {
+		n.op, ok = opposite[n.op]
+	}
+	if ok {
+		return n, true
+	}
+	at, part, ok := r.place(e.Expr)
+	k := scalar{kind: 'b'}
+	if e.is {
+		k.num = 1
+	}
+	return need{path: at, computed: part, op: isOp, keys: []scalar{k}}, ok && at.root != varChanged
+}
+
+// simple is has(a.b), a == 1, 1 < a, a in [1, 2], "a" in changed, a.startsWith("b").
+func (r reader) simple(e ast.Expr) (need, bool) {
+	if p, ok := hasNeed(e); ok {
+		return need{path: p, op: hasOp}, true
+	}
+	if e.Kind() != ast.CallKind {
 		return need{}, false
 	}
-	args := e.AsCall().Args()
+	c := e.AsCall()
+	args := c.Args()
+	if op, known := textOps[c.FunctionName()]; known && c.IsMemberFunction() && len(args) == 1 {
+		k, constant := scalarOf(args[0])
+		return r.held(c.Target(), op, constant && k.kind == 's', k)
+	}
 	if len(args) != 2 {
 		return need{}, false
 	}
-	op := e.AsCall().FunctionName()
+	op := c.FunctionName()
 	if op == operators.In {
-		return inNeed(args[0], args[1])
+		return r.in(args[0], args[1])
 	}
 	other, compares := mirrored[op]
 	if !compares {
 		return need{}, false
 	}
-	if p, ok := pathOf(args[0]); ok && p.root != varChanged {
-		k, ok := scalarOf(args[1])
-		return need{path: p, op: op, keys: []scalar{k}}, ok
+	if k, constant := scalarOf(args[1]); constant {
+		return r.held(args[0], op, true, k)
 	}
-	p, ok := pathOf(args[1])
 	k, constant := scalarOf(args[0])
-	return need{path: p, op: other, keys: []scalar{k}}, ok && constant && p.root != varChanged
+	return r.held(args[1], other, constant, k)
 }
 
-// inNeed is "x" in changed, or value in [constants].
-func inNeed(element, list ast.Expr) (need, bool) {
+// held is a value held against constants.
+func (r reader) held(e ast.Expr, op string, ok bool, keys ...scalar) (need, bool) {
+	if !ok {
+		return need{}, false
+	}
+	at, part, ok := r.place(e)
+	return need{path: at, computed: part, op: op, keys: keys}, ok && at.root != varChanged
+}
+
+// in is "x" in changed, or value in [constants].
+func (r reader) in(element, list ast.Expr) (need, bool) {
 	if p, ok := pathOf(list); ok {
 		k, constant := scalarOf(element)
 		return need{path: p, op: operators.In, keys: []scalar{k}}, constant && p == path{root: varChanged} && k.kind == 's'
 	}
-	p, ok := pathOf(element)
-	if !ok || p.root == varChanged || list.Kind() != ast.ListKind || len(list.AsList().OptionalIndices()) > 0 {
+	if list.Kind() != ast.ListKind || len(list.AsList().OptionalIndices()) > 0 {
 		return need{}, false
 	}
-	n := need{path: p, op: operators.In}
+	var keys []scalar
 	for _, e := range list.AsList().Elements() {
 		k, constant := scalarOf(e)
 		if !constant {
 			return need{}, false
 		}
-		n.keys = append(n.keys, k)
+		keys = append(keys, k)
 	}
-	return n, len(n.keys) > 0
+	return r.held(element, operators.In, len(keys) > 0, keys...)
 }
 
-// pathOf reads new.a.b, new["a"], actor.user.
-func pathOf(e ast.Expr) (path, bool) {
-	switch e.Kind() {
-	case ast.IdentKind:
-		switch name := e.AsIdent(); name {
-		case varOld, varNew, varChanged, varUser, varDevice, varFeature, varObject, varTopic, varTenant, varOn:
-			return path{root: name}, true
-		}
-	case ast.SelectKind:
-		s := e.AsSelect()
-		p, ok := pathOf(s.Operand())
-		return p.member(s.FieldName()), ok && !s.IsTestOnly() && memberful(p.root)
-	case ast.CallKind:
-		c := e.AsCall()
-		if c.FunctionName() != operators.Index || len(c.Args()) != 2 {
-			return path{}, false
-		}
-		p, ok := pathOf(c.Args()[0])
-		k, constant := scalarOf(c.Args()[1])
-		return p.member(k.text), ok && constant && k.kind == 's' && memberful(p.root)
+// hasNeed reads has(new.a).
+func hasNeed(e ast.Expr) (path, bool) {
+	if e.Kind() != ast.SelectKind || !e.AsSelect().IsTestOnly() {
+		return path{}, false
 	}
-	return path{}, false
-}
-
-func memberful(root string) bool { return root == varOld || root == varNew }
-
-func (p path) member(name string) path {
-	if strings.Contains(name, "\x00") {
-		return path{root: "\x00"} // nobody's
-	}
-	if p.members != "" {
-		name = p.members + "\x00" + name
-	}
-	return path{p.root, name}
-}
-
-func scalarOf(e ast.Expr) (scalar, bool) {
-	if e.Kind() != ast.LiteralKind {
-		return scalar{}, false
-	}
-	switch v := e.AsLiteral().(type) {
-	case types.String:
-		return scalar{kind: 's', text: string(v)}, true
-	case types.Double:
-		return scalar{kind: 'n', num: float64(v)}, true
-	case types.Int:
-		return scalar{kind: 'n', num: float64(v)}, -maxExact <= v && v <= maxExact
-	case types.Bool:
-		k := scalar{kind: 'b'}
-		if v {
-			k.num = 1
-		}
-		return k, true
-	}
-	return scalar{}, false
+	p, ok := pathOf(e.AsSelect().Operand())
+	return p.member(e.AsSelect().FieldName()), ok && memberful(p.root)
 }

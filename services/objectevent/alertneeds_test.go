@@ -18,10 +18,13 @@ func TestOE5TheIndexLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.SampledFrom([]string{`1`, `1.5`, `-3`, `"a"`, `"b"`, `true`, `false`, `null`, `[1]`, `{"c":1}`, `{"c":"a"}`, `{}`, `9007199254740993`})
 		constant := rapid.SampledFrom([]string{`1`, `1.5`, `-3`, `'a'`, `'b'`, `true`, `false`, `0`, `9007199254740993`})
-		where := rapid.SampledFrom([]string{`new.x`, `new.y`, `old.x`, `new.x.c`, `new["y"]`, `object`, `actor.user`, `on`})
+		where := rapid.SampledFrom([]string{
+			`new.x`, `new.y`, `old.x`, `new.x.c`, `new["y"]`, `object`, `actor.user`, `on`,
+			`(new.x + old.x)`, `(object + 'b')`, `size(new.y)`, `size(changed)`, `(new.x / old.x)`, `(has(new.x) ? new.x : 1)`, `uint(new.x)`, `duration('1s')`,
+		})
 		part := rapid.Custom(func(t *rapid.T) string {
 			at, k := where.Draw(t, "path"), constant.Draw(t, "constant")
-			switch rapid.IntRange(0, 5).Draw(t, "form") {
+			switch rapid.IntRange(0, 9).Draw(t, "form") {
 			case 0:
 				return fmt.Sprintf("%s in [%s, %s]", at, k, constant.Draw(t, "other"))
 			case 1:
@@ -30,6 +33,14 @@ func TestOE5TheIndexLosesNothing(t *testing.T) {
 				return "has(" + rapid.SampledFrom([]string{`new.x`, `new.y`, `old.x`, `new.x.c`}).Draw(t, "member") + ")"
 			case 3:
 				return fmt.Sprintf("%s %s dyn(%s)", at, rapid.SampledFrom([]string{"==", "<"}).Draw(t, "op"), k)
+			case 6:
+				return fmt.Sprintf("%s.%s('a')", at, rapid.SampledFrom([]string{"startsWith", "endsWith", "contains"}).Draw(t, "function"))
+			case 7:
+				return fmt.Sprintf("%s.exists(v, v == %s)", at, k)
+			case 8:
+				return fmt.Sprintf("%s %s old.x", at, rapid.SampledFrom([]string{"==", "!=", "<", ">="}).Draw(t, "op"))
+			case 9:
+				return rapid.SampledFrom([]string{"dyn(new.x)", "dyn(old.x)", "dyn(on)", "dyn(true)"}).Draw(t, "truth")
 			case 4:
 				return fmt.Sprintf("dyn(%s) %s %s", k, rapid.SampledFrom([]string{"==", "!=", "<", "<=", ">", ">="}).Draw(t, "op"), at)
 			}
@@ -37,12 +48,14 @@ func TestOE5TheIndexLosesNothing(t *testing.T) {
 		})
 		var rules []*compiledAlert
 		for i := range rapid.IntRange(1, 6).Draw(t, "rules") {
-			parts := rapid.SliceOfN(part, 1, 4).Draw(t, "parts")
-			r, err := compileAlert(alertRule{Name: fmt.Sprint(i), Condition: strings.Join(parts, " && ")})
+			r, err := compileAlert(alertRule{Name: fmt.Sprint(i), Condition: joined(t, part, 3)})
 			if err != nil {
 				continue // types that cannot be compared
 			}
 			rules = append(rules, r)
+			if rapid.Bool().Draw(t, "twice") { // so that what is computed is shared
+				rules = append(rules, r)
+			}
 		}
 		object := func(name string) string {
 			var members []string
@@ -74,6 +87,22 @@ func TestOE5TheIndexLosesNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// joined is parts joined by && and ||, some of them not to be.
+func joined(t *rapid.T, part *rapid.Generator[string], depth int) string {
+	var all []string
+	for range rapid.IntRange(1, 3).Draw(t, "parts") {
+		text := part.Draw(t, "part")
+		if depth > 0 && rapid.IntRange(0, 2).Draw(t, "deeper") == 0 {
+			text = joined(t, part, depth-1)
+		}
+		if rapid.IntRange(0, 3).Draw(t, "not") == 0 {
+			text = "!(" + text + ")"
+		}
+		all = append(all, text)
+	}
+	return "(" + strings.Join(all, rapid.SampledFrom([]string{" && ", " || "}).Draw(t, "join")) + ")"
 }
 
 // Values are shown as people write them, and one that is not there is left out.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/parser"
 
 	"github.com/belfry-events/belfry/pkg/event"
@@ -180,25 +178,26 @@ func (r *compiledAlert) try(c *change, last map[string]time.Time) *objecteventv1
 // whyNot names the first part of a false condition that is false.
 func (r *compiledAlert) whyNot(c *change) string {
 	const all = "the condition is false"
-	env, err := alertEnv()
-	parts := conjuncts(r.condition.ast.Expr(), nil)
-	if err != nil || len(parts) < 2 {
+	parts := conjuncts(signed{r.condition.ast.Expr(), true}, nil)
+	if len(parts) < 2 {
 		return all
 	}
-	for _, part := range parts {
-		text, err := parser.Unparse(part, r.condition.ast.SourceInfo())
+	for _, e := range parts {
+		text, err := parser.Unparse(e.Expr, r.condition.ast.SourceInfo())
 		if err != nil {
 			continue
 		}
-		// The part is checked already, as part of the whole.
-		program, err := env.PlanProgram(ast.NewCheckedAST(ast.NewAST(part, r.condition.ast.SourceInfo()), r.condition.ast.TypeMap(), r.condition.ast.ReferenceMap()), cel.CostLimit(alertCost))
+		asked, err := (&part{e.Expr, r.condition.ast}).program()
 		if err != nil {
 			continue
 		}
-		v, _, err := program.Eval(c)
-		if err == nil && v.Value() == false {
-			return oneLine(text) + " is false"
+		if v, err := asked.ask(c); err != nil || v.Value() != !e.is {
+			continue
 		}
+		if !e.is {
+			text = "!(" + text + ")"
+		}
+		return oneLine(text) + " is false"
 	}
 	return all
 }

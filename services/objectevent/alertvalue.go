@@ -89,23 +89,31 @@ func scalarValue(v any) scalar {
 	return scalar{}
 }
 
-// fails says that a need is certainly false. What CEL would call an error is not:
-// then it must say so itself.
+// fails says that a need, which has no alternatives, is certainly false. What CEL would
+// call an error is not: then it must say so itself.
 func (n *need) fails(c *change, f *found) bool {
 	if n.path.root == varChanged {
 		c.decode()
 		_, in := slices.BinarySearch(c.changed, n.keys[0].text)
-		return !in
+		return in == (n.op == notInOp)
 	}
-	switch {
-	case f.presence == absent:
-		return n.op == hasOp || n.sheltered
-	case f.presence == nowhere || n.op == hasOp:
+	switch n.op {
+	case hasOp:
+		return f.presence == absent
+	case hasNotOp:
+		return f.presence == there
+	}
+	switch f.presence {
+	case absent:
+		return n.sheltered
+	case nowhere:
 		return false
 	}
 	switch n.op {
 	case operators.In:
 		return f.kind != 0 && !slices.Contains(n.keys, f.scalar)
+	case notInOp:
+		return slices.Contains(n.keys, f.scalar)
 	case operators.Equals:
 		return f.kind != 0 && f.scalar != n.keys[0]
 	case operators.NotEquals:
@@ -114,9 +122,24 @@ func (n *need) fails(c *change, f *found) bool {
 	if f.kind != n.keys[0].kind || f.kind == 0 {
 		return false // an error, or for CEL to compare
 	}
-	order := cmp.Compare(f.num, n.keys[0].num)
-	if f.kind == 's' {
-		order = strings.Compare(f.text, n.keys[0].text)
+	switch n.op {
+	case isOp:
+		return f.scalar != n.keys[0]
+	case beginsOp:
+		return !strings.HasPrefix(f.text, n.keys[0].text)
+	case endsOp:
+		return !strings.HasSuffix(f.text, n.keys[0].text)
+	case holdsOp:
+		return !strings.Contains(f.text, n.keys[0].text)
+	}
+	return n.outOfOrder(f.scalar)
+}
+
+// outOfOrder says that a value is not above or below the constant as it must be.
+func (n *need) outOfOrder(v scalar) bool {
+	order := cmp.Compare(v.num, n.keys[0].num)
+	if v.kind == 's' {
+		order = strings.Compare(v.text, n.keys[0].text)
 	}
 	switch n.op {
 	case operators.Less:
