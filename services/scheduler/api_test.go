@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -32,8 +33,16 @@ func TestTM8BadInput(t *testing.T) {
 		{`{"rule":{"cron":"0 7 * * *","every":"1h"},` + event1 + `}`, "invalid_schedule", "every"},
 		{`{"rule":{"every":"500ms"},` + event1 + `}`, "invalid_schedule", "every"},
 		{`{"rule":{"every":"soon"},` + event1 + `}`, "invalid_schedule", "every"},
+		{`{"rule":{"at":"2027-02-30"},` + event1 + `}`, "invalid_schedule", "at"},
+		{`{"rule":{"at":"1969-12-31"},` + event1 + `}`, "invalid_schedule", "at"},
+		{`{"rule":{"at":"2200-01-01"},` + event1 + `}`, "invalid_schedule", "at"},
+		{`{"rule":{"at":"2027-03-28 02:30","zone":"Europe/Prague","gap":"skip"},` + event1 + `}`, "invalid_schedule", "at"},
 		{`{"rule":{"at":"tomorrow"},` + event1 + `}`, "invalid_schedule", "at"},
 		{`{"rule":{"cron":"0 7 * * *","start":"2030-01-02","end":"2030-01-01"},` + event1 + `}`, "invalid_schedule", "end"},
+		{`{"rule":{"cron":"0 7 * * *","end":"2020-01-01"},` + event1 + `}`, "invalid_schedule", "end"},
+		{`{"paused":true,"rule":{"every":"1h","end":"2020-01-01"},` + event1 + `}`, "invalid_schedule", "end"},
+		{`{"rule":{"cron":"0 7 * * *","exclude":["1970-01-01..2199-12-31"]},` + event1 + `}`, "invalid_schedule", "exclude"},
+		{`{"rule":{"cron":"0 7 * * *","exclude":["2000-01-01..2199-12-31"]},` + event1 + `}`, "invalid_schedule", "exclude"},
 		{`{"rule":{"cron":"0 7 * * *","exclude":["mon-sun"]},` + event1 + `}`, "invalid_schedule", "exclude"},
 		{`{"rule":{"cron":"0 7 * * *","exclude":["someday"]},` + event1 + `}`, "invalid_schedule", "exclude"},
 		{`{"rule":{"cron":"0 7 * * *","jitter":"25h"},` + event1 + `}`, "invalid_schedule", "jitter"},
@@ -158,9 +167,109 @@ func TestTM8CreateIsRepeatable(t *testing.T) {
 	if status, answer := r.call("PUT", "/v1/schedules/close", r.token(), update); status != 409 {
 		t.Error(status, answer)
 	}
+	over := `{"revision":2,"rule":{"cron":"0 9 * * *","end":"2020-01-01"},` + event1 + `}`
+	if status, answer := r.call("PUT", "/v1/schedules/close", r.token(), over); status != 400 || !strings.Contains(answer, `"field":"end"`) {
+		t.Error(status, answer)
+	}
 	r.must("DELETE", "/v1/schedules/close", r.token(), "")
 	if got := decode[scheduleJSON](t, r.must("POST", "/v1/schedules", r.token(), body)).Schedule; got.Revision != 1 || got.State != "armed" {
 		t.Errorf("made again after it was deleted: %+v", got)
+	}
+}
+
+// TestTM8NamesOfAnyKind: an id is any name, and reaches its own schedule only.
+func TestTM8NamesOfAnyKind(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Start(t, bustest.Spec(streams))
+	r := makeReplica(t, srv.Bus())
+	other := r.sign(auth.Claims{Subject: "bob", Tenants: []string{"BB"}, Grants: auth.Everything(), TTL: time.Hour})
+	names := []string{"a", "A", "a.b", "a*", "a>b", "a/b", "..", " ", "_", "=41", "a@b", "preview", "příliš žluťoučký 🐎", "日本語"}
+	for i, id := range names {
+		for _, token := range []string{r.token(), other} {
+			r.must("POST", "/v1/schedules", token, fmt.Sprintf(`{"id":%q,"rule":{"every":"%dh"},%s}`, id, i+1, event1))
+		}
+	}
+	for i, id := range names {
+		path := "/v1/schedules/" + strings.ReplaceAll(url.PathEscape(id), ".", "%2E") // ".." would be the folder above
+		r.must("DELETE", path, other, "")
+		if got := r.must("GET", path, r.token(), ""); !strings.Contains(got, fmt.Sprintf(`"every":"%dh"`, i+1)) {
+			t.Errorf("%q is %s", id, got)
+		}
+		if status, body := r.call("GET", path, other, ""); status != 404 {
+			t.Errorf("%q: %d %s", id, status, body)
+		}
+		r.must("POST", path+"/pause", r.token(), "")
+		r.must("DELETE", path, r.token(), "")
+	}
+	if list := r.must("GET", "/v1/schedules", r.token(), ""); !strings.Contains(list, `"schedules":[]`) {
+		t.Error(list)
+	}
+}
+
+// TestTM8UpdatesThatRace: of many who change the same revision one does, the others
+// are told; what does not need a revision is done by all.
+func TestTM8UpdatesThatRace(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Start(t, bustest.Spec(streams))
+	r, second := newReplica(t, srv.Bus(), quiet), newReplica(t, srv.Bus(), quiet)
+	const racers = 20
+	token := r.token()
+	race := func(each func(r *replica, i int) (int, string)) map[int]int {
+		got := make(chan int, racers)
+		for i := range racers {
+			go func() {
+				status, _ := each([]*replica{r, second}[i%2], i)
+				got <- status
+			}()
+		}
+		n := map[int]int{}
+		for range racers {
+			n[<-got]++
+		}
+		return n
+	}
+	create := func(same bool) map[int]int {
+		return race(func(r *replica, i int) (int, string) {
+			if same {
+				i = 0
+			}
+			return r.call("POST", "/v1/schedules", token, fmt.Sprintf(`{"id":"same%t","rule":{"every":"%dh"},%s}`, same, i+1, event1))
+		})
+	}
+	if n := create(true); n[200] != racers {
+		t.Errorf("the same made by many: %v", n)
+	}
+	if n := create(false); n[200] != 1 || n[409] != racers-1 {
+		t.Errorf("different ones made under one id: %v", n)
+	}
+	n := race(func(r *replica, i int) (int, string) {
+		return r.call("PUT", "/v1/schedules/sametrue", token, fmt.Sprintf(`{"revision":1,"rule":{"every":"%dm"},%s}`, i+1, event1))
+	})
+	if n[200] != 1 || n[409] != racers-1 {
+		t.Errorf("updates of one revision: %v", n)
+	}
+	n = race(func(r *replica, i int) (int, string) {
+		return r.call("POST", "/v1/schedules/sametrue/"+[]string{"pause", "resume", "run"}[i%3], token, "")
+	})
+	if n[200] != racers {
+		t.Errorf("paused, resumed and run: %v", n)
+	}
+	have, err := r.s.store.load(t.Context(), addressOf("AA", "sametrue"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	armed, err := r.s.store.last(t.Context(), Schedules, addressOf("AA", "sametrue").Armed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if paused := have.Paused != nil; paused != (armed == nil) {
+		t.Errorf("paused: %t, armed: %v", paused, armed)
+	} else if !paused && decode[dueDoc](t, string(armed.Data)).Arming != have.Arming {
+		t.Errorf("armed is %s, not %d", armed.Data, have.Arming)
+	}
+	n = race(func(r *replica, _ int) (int, string) { return r.call("DELETE", "/v1/schedules/sametrue", token, "") })
+	if n[200] != racers {
+		t.Errorf("deleted: %v", n)
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *Service) Create(ctx context.Context, r *schedulerv1.CreateRequest) (*sc
 	} else {
 		d.rearm(rule, now, s.config.KeepEnded)
 	}
-	kept, err := s.create(ctx, a, d)
+	kept, err := s.create(ctx, a, d, rule)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *Service) Create(ctx context.Context, r *schedulerv1.CreateRequest) (*sc
 }
 
 // create stores a new schedule, unless it is there already.
-func (s *Service) create(ctx context.Context, a asked, d *definition) (*definition, error) {
+func (s *Service) create(ctx context.Context, a asked, d *definition, rule calendar.Rule) (*definition, error) {
 	for {
 		have, err := s.store.load(ctx, a.address)
 		if err != nil {
@@ -63,6 +63,9 @@ func (s *Service) create(ctx context.Context, a asked, d *definition) (*definiti
 			}
 			return nil, fault.Field(fault.ScheduleExists, "id", "another schedule has it")
 		}
+		if err := d.checkFuture(rule); err != nil {
+			return nil, err
+		}
 		if have.definition != nil {
 			d.Arming = have.Arming + 1 // what fell due of the deleted one is not ours
 		}
@@ -73,6 +76,22 @@ func (s *Service) create(ctx context.Context, a asked, d *definition) (*definiti
 			return d, err
 		}
 	}
+}
+
+// checkFuture refuses a rule that has nothing to fire after what is settled. One that
+// was made in time and has ended since is another matter.
+func (d *definition) checkFuture(rule calendar.Rule) error {
+	if _, fires := rule.Next(d.Settled); fires {
+		return nil
+	}
+	field := "exclude"
+	switch {
+	case d.Rule.At != "":
+		field = "at"
+	case d.Rule.End != "":
+		field = "end"
+	}
+	return fault.Field(fault.InvalidSchedule, field, "the rule does not fire any more: its last occurrence has passed")
 }
 
 // say fills in what a user says about a schedule, checked.
@@ -149,8 +168,14 @@ func (s *Service) Update(ctx context.Context, r *schedulerv1.UpdateRequest) (*sc
 		}
 		now := s.now()
 		d.Revision++
-		if wasEnded || !reflect.DeepEqual(before, d.Rule) {
+		changed := !reflect.DeepEqual(before, d.Rule)
+		if wasEnded || changed {
 			d.first(rule, now)
+		}
+		if changed {
+			if err := d.checkFuture(rule); err != nil {
+				return false, err
+			}
 		}
 		if d.Paused == nil {
 			d.rearm(rule, now, s.config.KeepEnded)
