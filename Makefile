@@ -65,9 +65,10 @@ test: ## Test every module (with the race detector if there is a C compiler)
 e2e: ## Test whole journeys only: one process, and processes on a cluster
 	go test $(RACE) -count 1 -timeout 15m $(TESTFLAGS) ./tests/e2e/...
 
-chaos: ## Kill and freeze processes ROUNDS (100) times, and count (SEED=7 repeats the choices)
+chaos: ## Kill and freeze processes ROUNDS (100) times, and count (SEED=7 repeats the choices); live through a year of the clock
 	BELFRY_CHAOS_ROUNDS=$(ROUNDS) BELFRY_CHAOS_SEED=$(SEED) BELFRY_CHAOS_SCHEDULES=$(SCHEDULES) BELFRY_CHAOS_FREEZE=$(FREEZE) \
 	  go test $(RACE) -count 1 -timeout 60m -v $(TESTFLAGS) ./tests/chaos
+	go test -count 1 -timeout 60m -run 'TestTM1TM4Intervals|TestTM2TM5ClockTimes' $(TESTFLAGS) ./services/scheduler -args -year
 	BELFRY_ROLLING_WINDOWS=1000 go test -count 1 -timeout 10m -v -run RollingRestart $(TESTFLAGS) ./tests/e2e
 
 bench: build ## Measure, each figure beside its reference (ARGS="-only fanout -n 5000")

@@ -14,7 +14,7 @@
 // promised is counted at the end.
 //
 //	make test                                a few rounds
-//	make chaos                               a hundred
+//	make chaos                               a hundred, and more that takes long
 //	BELFRY_CHAOS_ROUNDS=20 BELFRY_CHAOS_SEED=7 go test -v ./tests/chaos
 //	make chaos SCHEDULES=5000 FREEZE=60      … a thousand occurrences a second, and a
 //	                                         scheduler that sleeps for a minute (the defaults)
