@@ -17,10 +17,6 @@ import (
 // HubPath is where the hub is, as the PORTOS text has it.
 const HubPath = "/signalr/v1/mainHub"
 
-// hubRequest is the largest body of a client's POST to the hub: it holds all
-// messages that waited, each of which has a limit of its own.
-const hubRequest = 1 << 20
-
 // newSignalR makes the hub: connections of SignalR clients are connections as any
 // other, with a queue, subscriptions and limits, in two protocols more.
 func (s *Service) newSignalR() *signalr.Server {
@@ -32,7 +28,7 @@ func (s *Service) newSignalR() *signalr.Server {
 			"Subscribe":   ofWindow((*hubWindow).subscribe),
 			"Unsubscribe": ofWindow((*hubWindow).unsubscribe),
 		},
-		WriteTimeout: s.config.WriteTimeout, MaxRequest: hubRequest,
+		WriteTimeout: s.config.WriteTimeout,
 	})
 }
 
@@ -41,9 +37,6 @@ func ofWindow(f func(*hubWindow, context.Context, []json.RawMessage, func()) err
 		w, ok := c.Window().(*hubWindow)
 		if !ok {
 			return errClosed
-		}
-		if err := w.slowDown(ctx); err != nil {
-			return err
 		}
 		return f(w, ctx, arguments, complete)
 	}

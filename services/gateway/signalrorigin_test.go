@@ -42,7 +42,7 @@ func TestSR1CORS(t *testing.T) {
 		if resp.StatusCode != c.status || allowed != c.allowed {
 			t.Errorf("%s %s from %s: %d %v", c.method, c.path, c.origin, resp.StatusCode, h)
 		}
-		if c.method == "OPTIONS" && c.allowed && (h.Get("Access-Control-Allow-Methods") != "GET, POST, DELETE" || h.Get("Access-Control-Allow-Headers") != "authorization,x-requested-with,x-signalr-user-agent") {
+		if c.method == "OPTIONS" && c.allowed && (h.Get("Access-Control-Allow-Methods") != "GET, POST, DELETE" || h.Get("Access-Control-Allow-Headers") != "authorization,x-requested-with,x-signalr-user-agent" || h.Get("Access-Control-Max-Age") != "600") {
 			t.Errorf("preflight: %v", h)
 		}
 	}

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,16 +24,16 @@ type hubWindow struct {
 
 	mu sync.Mutex // taken while subscriptions or the principal change
 
-	paid time.Time // when all calls so far will have been made at gateway.max_frame_rate
+	paid time.Time // when all messages so far will have been paid for at gateway.max_frame_rate
 }
 
-// callBurst is how many seconds' worth of calls may come at once: a page that starts
-// makes all of its own together, a thousand by default.
-const callBurst = 10 * time.Second
+// hubBurst is how many seconds' worth of messages may come at once: a page that starts
+// makes all of its calls together, a thousand by default.
+const hubBurst = 10 * time.Second
 
-// slowDown makes a client wait that calls faster than it may. It is called by one
-// reader at a time.
-func (w *hubWindow) slowDown(ctx context.Context) error {
+// Pace implements signalr.Window. Clients are made to wait, not closed: they cannot
+// know how fast they may be.
+func (w *hubWindow) Pace(ctx context.Context) error {
 	if w.s.config.MaxFrameRate == 0 {
 		return nil
 	}
@@ -39,7 +42,7 @@ func (w *hubWindow) slowDown(ctx context.Context) error {
 		w.paid = now
 	}
 	w.paid = w.paid.Add(time.Second / time.Duration(w.s.config.MaxFrameRate))
-	if early := w.paid.Sub(now) - callBurst; early > 0 {
+	if early := w.paid.Sub(now) - hubBurst; early > 0 {
 		select {
 		case <-time.After(early):
 		case <-ctx.Done():
@@ -66,8 +69,10 @@ func (w *hubWindow) Shut(code fault.Code) { w.c.shut(code) }
 func (w *hubWindow) Leave() { w.s.endConnection(w.c) }
 
 // Renew implements signalr.Window. A token that lives longer takes the place of the
-// one before. What it no longer grants cannot be ended one by one, for which there
-// is no message, so the connection ends.
+// one before. Subscriptions that it no longer grants cannot be ended one by one: there
+// is no message for it, and a page that is not told shows what was true once. So the
+// connection ends, with the reason, and may come back: whoever reconnects subscribes
+// again, which is where each subscription is granted or refused.
 func (w *hubWindow) Renew(p *auth.Principal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,13 +80,22 @@ func (w *hubWindow) Renew(p *auth.Principal) {
 		return
 	}
 	kept, ended := w.s.regrant(w.c, p)
-	for _, why := range ended {
-		w.c.shut(fault.CodeOf(why))
+	if len(ended) > 0 {
+		w.conn.End(lessGranted(ended))
 		return
 	}
 	if err := w.s.renew(w.s.life, w.c, p, kept, ended); err != nil {
-		w.c.shut(fault.CodeOf(err))
+		w.conn.End(err)
 	}
+}
+
+// lessGranted is the reason, of subscriptions that have ended the one that is first by name.
+func lessGranted(ended map[filter]error) error {
+	first := slices.MinFunc(slices.Collect(maps.Keys(ended)), func(a, b filter) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.resources, b.resources))
+	})
+	why := fault.From(ended[first])
+	return fault.New(why.Code(), "the newer token does not allow the subscription to %s: %s", first.name, why.Error())
 }
 
 // batches are what write passes items on in.

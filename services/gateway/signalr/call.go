@@ -59,5 +59,5 @@ func failure(method string, err error) string {
 	case code.Kind() == fault.Ours:
 		return "An unexpected error occurred invoking '" + method + "' on the server."
 	}
-	return "An unexpected error occurred invoking '" + method + "' on the server. HubException: " + string(code) + ": " + fault.From(err).Error()
+	return "An unexpected error occurred invoking '" + method + "' on the server. HubException: " + told(err)
 }

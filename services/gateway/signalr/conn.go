@@ -47,6 +47,7 @@ type Conn struct {
 	cancel context.CancelFunc
 
 	query    url.Values            // of the first request, until it has entered
+	posts    sync.Mutex            // taken while a request is read, whose pieces belong together
 	in       sync.Mutex            // taken while a piece is read, and its calls are done
 	out      sync.Mutex            // taken while something is written
 	protocol hubprotocol.Protocol  // once the handshake is done
@@ -211,16 +212,26 @@ func (c *Conn) Goodbye(code fault.Code) {
 
 // lastWords is the message Close.
 func (c *Conn) lastWords(code fault.Code) hubprotocol.Message {
-	m := hubprotocol.Message{Kind: hubprotocol.Close}
-	// A token that has run out is one that the client's factory can replace.
-	m.AllowReconnect = fault.Reconnects(code.CloseCode()) || code == fault.TokenExpired
+	m := hubprotocol.Message{Kind: hubprotocol.Close, AllowReconnect: helps(code)}
 	if code != fault.Draining { // which is nobody's error
 		m.Error = string(code)
 		if reason := c.reason.Load(); reason != nil {
-			m.Error += ": " + (*reason).Error()
+			m.Error = told(*reason)
 		}
 	}
 	return m
+}
+
+// helps says whether a client that comes back will be better off.
+func helps(code fault.Code) bool {
+	switch code {
+	case fault.TokenExpired: // its factory has another
+		return true
+	case fault.GrantMissing, fault.TenantForbidden: // of one subscription; the others it may have again
+		return true
+	default:
+		return fault.Reconnects(code.CloseCode())
+	}
 }
 
 // part sends the last messages, if somebody is there, and ends the connection in
@@ -241,6 +252,9 @@ func (c *Conn) part(last []Message) {
 		c.end()
 	}
 }
+
+// End ends the connection for a reason that the client is told, after what is queued.
+func (c *Conn) End(reason error) { c.fail(reason) }
 
 // Abort ends the connection at once. It does not wait.
 func (c *Conn) Abort() { c.end() }

@@ -2,6 +2,7 @@ package signalr
 
 import (
 	"errors"
+	"io"
 
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/services/gateway/signalr/hubprotocol"
@@ -25,6 +26,26 @@ func (c *Conn) receive(b []byte, from *source) {
 	if err := c.take(b, from); err != nil {
 		c.fail(err)
 	}
+}
+
+// post takes the body of a request, one after the other. Like a frame it may hold all
+// that waited, so it has no limit; each message has. Code invalid_request when it breaks
+// off; if that leaves half a message, what follows could not be read, so the connection
+// ends.
+func (c *Conn) post(body io.Reader) error {
+	c.posts.Lock()
+	defer c.posts.Unlock()
+	err := c.readPieces(body, nil)
+	if err == nil {
+		return nil
+	}
+	err = fault.Wrap(fault.InvalidRequest, err, "body: breaks off")
+	c.in.Lock()
+	defer c.in.Unlock()
+	if _, from := c.current(); from != nil && len(from.partial) > 0 {
+		c.fail(err)
+	}
+	return err
 }
 
 // take cuts messages out of the stream and handles them one after the other. What
@@ -78,6 +99,10 @@ func (c *Conn) message(b []byte, from *source) error {
 	if err != nil {
 		return wrong(err)
 	}
+	if window := c.Window(); window.Pace(c.ctx) != nil {
+		return nil // it has ended
+	}
+	c.received.Store(now().Unix()) // who had to wait has not gone
 	if c.replay != nil {
 		fresh, err := c.admit(m, from)
 		if err != nil || !fresh {
@@ -137,9 +162,21 @@ func (c *Conn) fail(err error) {
 		window.Shut(fault.CodeOf(err))
 		return
 	}
-	c.out.Lock()
-	defer c.out.Unlock()
-	c.part([]Message{{Bytes: hubprotocol.AppendHandshakeAnswer(nil, err)}})
+	say := func() {
+		c.out.Lock()
+		defer c.out.Unlock()
+		c.part([]Message{{Bytes: hubprotocol.AppendHandshakeAnswer(nil, errors.New(told(err)))}})
+	}
+	if c.way != longPoll {
+		say()
+		return
+	}
+	c.server.list.start(say) // aside: it is fetched by a poll, maybe once this request is answered
+}
+
+// told is what clients are told of an error: our code comes first in it.
+func told(err error) string {
+	return string(fault.CodeOf(err)) + ": " + fault.From(err).Error()
 }
 
 // depart ends the connection because the client said so.

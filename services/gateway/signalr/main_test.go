@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,7 @@ func newReplica(t *testing.T, others ...*replica) *replica {
 		r.peers = o.peers
 	}
 	r.hub = New(Options{
-		Host: r, Peers: peer{r.peers, fmt.Sprintf("r%d", len(others)+1)}, WriteTimeout: patience, MaxRequest: 1 << 20,
+		Host: r, Peers: peer{r.peers, fmt.Sprintf("r%d", len(others)+1)}, WriteTimeout: patience,
 		Methods: map[string]Method{
 			"Subscribe": func(_ context.Context, _ *Conn, _ []json.RawMessage, complete func()) error {
 				complete()
@@ -166,6 +167,7 @@ type window struct {
 	queue   []Message
 	closing fault.Code
 	renewed int
+	paced   int
 }
 
 func (w *window) Put(m Message) {
@@ -192,6 +194,13 @@ func (w *window) Shut(code fault.Code) {
 	defer w.mu.Unlock()
 	w.closing = code
 	w.rouse()
+}
+
+func (w *window) Pace(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paced++
+	return nil
 }
 
 func (w *window) Renew(*auth.Principal) {
@@ -283,6 +292,7 @@ type client struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	pending []byte
+	acks    []string // that came while something else was wanted
 }
 
 func (r *replica) dial(query string) *client {
@@ -310,6 +320,7 @@ func (r *replica) open(query string) *client {
 	}
 	c.send(fmt.Sprintf(`{"protocol":"json","version":%d}`, version))
 	c.want("{}")
+	c.send(`{"type":6}`) // as Microsoft's does
 	return c
 }
 
@@ -342,12 +353,24 @@ func (c *client) read() (string, error) {
 	}
 }
 
+// want reads what must come. Acknowledgements come when they like, and are kept
+// aside until they are wanted.
 func (c *client) want(messages ...string) {
 	c.t.Helper()
 	for _, want := range messages {
-		got, err := c.read()
-		if err != nil || got != want {
-			c.t.Fatalf("%s, %v; want %s", got, err, want)
+		if i := slices.Index(c.acks, want); i >= 0 {
+			c.acks = slices.Delete(c.acks, i, i+1)
+			continue
+		}
+		for {
+			got, err := c.read()
+			if err == nil && got == want {
+				break
+			}
+			if err != nil || !strings.HasPrefix(got, `{"type":8,`) {
+				c.t.Fatalf("%s, %v; want %s", got, err, want)
+			}
+			c.acks = append(c.acks, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package signalr
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/api"
@@ -39,6 +40,9 @@ const maxNegotiate = 1
 // token. Version 0 knows one id, which is then the token.
 func (s *Server) Negotiate(w http.ResponseWriter, r *http.Request) {
 	who, err := s.authenticate(r, true)
+	if err == nil && !s.list.serving() {
+		err = errDraining
+	}
 	if err != nil {
 		refuse(w, r, err)
 		return
@@ -52,7 +56,7 @@ func (s *Server) Negotiate(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	version = min(version, maxNegotiate)
-	t := newTicket(who, version > 0 && query.Get("useStatefulReconnect") == "true", time.Now())
+	t := newTicket(who, version > 0 && strings.EqualFold(query.Get("useStatefulReconnect"), "true"), time.Now())
 	answer := negotiated{Version: version, ConnectionID: t.id(), ConnectionToken: s.seal.write(t), Transports: offers, Stateful: t.stateful}
 	if version == 0 {
 		answer.ConnectionID, answer.ConnectionToken = answer.ConnectionToken, ""

@@ -41,7 +41,10 @@ func (l *pollLine) send(messages []Message) error {
 	l.mu.Lock()
 	l.offered, l.taken = messages, taken
 	l.mu.Unlock()
-	l.offer <- struct{}{}
+	select {
+	case l.offer <- struct{}{}:
+	case <-l.ctx.Done(): // what was offered before may lie there for ever
+	}
 	select {
 	case <-taken:
 		return nil

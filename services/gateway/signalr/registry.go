@@ -89,6 +89,21 @@ func (l *registry) find(token string) (c *Conn, over bool) {
 	return l.open[token], over
 }
 
+// had says whether a token had a connection, which has ended.
+func (l *registry) had(token string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, over := l.over[token]
+	return over
+}
+
+// serving says whether newcomers may still come.
+func (l *registry) serving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed
+}
+
 // at lists one slot of the clock.
 func (l *registry) at(tick int) []*Conn {
 	l.mu.Lock()

@@ -2,6 +2,7 @@ package signalr
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ type replay struct {
 	size int
 	room chan struct{} // closes when something is acknowledged
 
+	counting chan struct{} // closes when the client counts what it receives
+	begin    func()        // closes it
+
 	// Of the reader, under Conn.in.
 	next   int64 // number of the next message to come
 	newest int64 // that has come
@@ -44,7 +48,31 @@ type keptMessage struct {
 	Message
 }
 
-func newReplay() *replay { return &replay{next: 1} }
+func newReplay() *replay {
+	counting := make(chan struct{})
+	return &replay{next: 1, counting: counting, begin: sync.OnceFunc(func() { close(counting) })}
+}
+
+// countsWithin is how long a client may take to say something behind the handshake.
+// Microsoft's does at once, and counts from there: what comes in one piece with the
+// answer to the handshake it takes without counting, and would be sent it again when
+// it comes back.
+const countsWithin = 2 * time.Second
+
+// uncounted are the messages at the front of a write that need not wait until the
+// client counts; all of them, once it does.
+func (r *replay) uncounted(messages []Message) int {
+	select {
+	case <-r.counting:
+		return len(messages)
+	default:
+	}
+	n := slices.IndexFunc(messages, func(m Message) bool { return m.Counted > 0 })
+	if n < 0 {
+		return len(messages)
+	}
+	return n
+}
 
 // keep numbers and keeps messages. Nil: done; else what to wait for. One write
 // always fits, however large.
@@ -123,35 +151,56 @@ var errUnacknowledged = fault.New(fault.SlowConsumer, "the client does not ackno
 // whether or not the client is there. Under out, which it gives up while it waits,
 // so that the client can come back.
 func (c *Conn) writeKept(messages []Message) error {
+	if n := c.replay.uncounted(messages); n < len(messages) {
+		if n > 0 {
+			c.pass(messages[:n])
+		}
+		messages = messages[n:]
+		if err := c.pause(c.replay.counting, countsWithin, nil); err != nil {
+			return err
+		}
+		c.replay.begin()
+	}
 	for {
 		messages = unexpired(messages)
 		wait := c.replay.keep(messages)
 		if wait == nil {
 			break
 		}
-		c.out.Unlock()
-		patience := time.NewTimer(ackWithin)
-		var err error
-		select {
-		case <-wait:
-		case <-c.ctx.Done():
-			err = errOver
-		case <-patience.C:
-			err = errUnacknowledged
-		}
-		patience.Stop()
-		c.out.Lock()
-		if err != nil {
+		if err := c.pause(wait, ackWithin, errUnacknowledged); err != nil {
 			return err
 		}
 	}
-	if l, _ := c.current(); l != nil {
-		if err := l.send(messages); err != nil {
-			c.lose(l)
-		}
-		c.sent.Store(now().Unix())
-	}
+	c.pass(messages)
 	return nil
+}
+
+// pause waits, without out, and answers late if it takes too long.
+func (c *Conn) pause(until <-chan struct{}, within time.Duration, late error) error {
+	c.out.Unlock()
+	defer c.out.Lock()
+	patience := time.NewTimer(within)
+	defer patience.Stop()
+	select {
+	case <-until:
+		return nil
+	case <-c.ctx.Done():
+		return errOver
+	case <-patience.C:
+		return late
+	}
+}
+
+// pass sends to the client, if it is there. Under out.
+func (c *Conn) pass(messages []Message) {
+	l, _ := c.current()
+	if l == nil {
+		return
+	}
+	if err := l.send(messages); err != nil {
+		c.lose(l)
+	}
+	c.sent.Store(now().Unix())
 }
 
 // lose notes that a stateful client's socket has broken.
@@ -197,6 +246,7 @@ func (c *Conn) comeBack(l line, from *source) {
 // messages for this are for. Under in.
 func (c *Conn) admit(m hubprotocol.Message, from *source) (fresh bool, err error) {
 	r := c.replay
+	r.begin()
 	if from.resumes && m.Kind != hubprotocol.Sequence {
 		return false, nil // of before the cut, and will come again
 	}

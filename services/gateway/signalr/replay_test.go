@@ -34,6 +34,11 @@ func TestSR1StatefulReturn(t *testing.T) {
 
 	c = r.dial(query)
 	c.want(`{"type":9,"sequenceId":2}`, event(2), event(3))
+	until(t, "its token is looked at", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.renewed == 1
+	})
 	// Before its own Sequence nothing of the client counts; then what came is known.
 	c.send(`{"type":1,"target":"Note","arguments":["lost"]}`, `{"type":9,"sequenceId":1}`,
 		`{"type":1,"target":"Note","invocationId":"1","arguments":["a"]}`, `{"type":1,"target":"Note","invocationId":"2","arguments":["b"]}`)
@@ -44,6 +49,7 @@ func TestSR1StatefulReturn(t *testing.T) {
 	}
 	r.mu.Unlock()
 	c.send(`{"type":8,"sequenceId":4}`)
+	until(t, "acknowledged", func() bool { return w.c.replay.unacknowledged() == 0 })
 
 	// The old socket may look alive when the client comes back.
 	old := c
@@ -64,9 +70,42 @@ func TestSR1StatefulReturn(t *testing.T) {
 
 var upgradeHeaders = []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "MTIzNDU2Nzg5MDEyMzQ1Ng=="}
 
+func (r *replay) unacknowledged() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.kept)
+}
+
 func (c *Conn) stillThere() bool {
 	l, _ := c.current()
 	return l != nil
+}
+
+// Microsoft's client counts what it receives from its first message behind the
+// handshake on: what came earlier would come twice. One that says nothing is not left
+// waiting.
+func TestSR1StatefulCountsTogether(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t)
+	query := "?id=" + r.negotiate("&useStatefulReconnect=true")
+	c := r.dial(query)
+	c.send(`{"protocol":"json","version":2}`)
+	c.want("{}")
+	p := r.last().c.replay
+	event1 := []Message{{Bytes: []byte("{}")}, {Bytes: []byte("x"), Counted: 1}}
+	if n := p.uncounted(event1); n != 1 {
+		t.Errorf("%d messages go out before the client counts", n)
+	}
+	c.send(`{"type":6}`)
+	until(t, "counting", func() bool { return p.uncounted(event1) == 2 })
+	r.last().event(1)
+	c.want(event(1))
+
+	silent := r.dial("?id=" + r.negotiate("&useStatefulReconnect=true"))
+	silent.send(`{"protocol":"json","version":2}`)
+	silent.want("{}")
+	r.last().event(2)
+	silent.want(event(2))
 }
 
 // Above what is kept the writer waits for the client, and goes on when it
@@ -93,6 +132,7 @@ func TestSR1StatefulBackpressure(t *testing.T) {
 		}
 	}
 	// While it waits the client may come back, and the server may stop.
+	until(t, "acknowledged", func() bool { return w.c.replay.unacknowledged() == 2 })
 	w.Put(big)
 	w.Shut(fault.Draining)
 	c2 := r.dial(query)
@@ -107,11 +147,14 @@ func TestSR4StatefulExpiry(t *testing.T) {
 	c := r.open(query)
 	w := r.last()
 	w.event(1)
-	w.Put(Message{Bytes: []byte(event(2) + "\x1e" + event(3) + "\x1e"), Counted: 2, Expires: time.Now().Add(200 * time.Millisecond).UnixNano()})
+	w.Put(Message{Bytes: []byte(event(2) + "\x1e" + event(3) + "\x1e"), Counted: 2, Expires: time.Now().Add(time.Hour).UnixNano()})
 	w.event(4)
 	c.want(event(1), event(2), event(3), event(4))
 	_ = c.ws.CloseNow()
-	until(t, "expired", func() bool { return w.c.replay.kept[1].expired(time.Now()) })
+	until(t, "away", func() bool { return !w.c.stillThere() })
+	w.c.replay.mu.Lock()
+	w.c.replay.kept[1].Expires = time.Now().UnixNano() // an hour later
+	w.c.replay.mu.Unlock()
 	c = r.dial(query)
 	filler := `{"type":3,"invocationId":"expired"}`
 	c.want(`{"type":9,"sequenceId":1}`, event(1), filler, filler, event(4))

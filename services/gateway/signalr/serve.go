@@ -43,7 +43,14 @@ func (s *Server) authenticate(r *http.Request, fresh bool) (*auth.Principal, err
 
 // Get is GET of the hub: it connects, or polls.
 func (s *Server) Get(w http.ResponseWriter, r *http.Request) {
-	if err := s.get(w, r); err != nil {
+	var err error
+	if r.Method == http.MethodHead { // which net/http takes for a GET, and this one would open something
+		w.Header().Set("Allow", "GET, POST, DELETE")
+		err = fault.New(fault.MethodNotAllowed, "the hub has no HEAD")
+	} else {
+		err = s.get(w, r)
+	}
+	if err != nil {
 		refuse(w, r, err)
 	}
 }
@@ -59,7 +66,6 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	// are is up to the events.
 	query, asks := r.URL.Query(), wayOf(r)
 	token := query.Get("id")
-	_, over := s.list.find(token)
 	who, err := s.authenticate(r, token == "")
 	if err != nil {
 		return err
@@ -69,7 +75,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	}
 	c, t, err := s.look(r.Context(), token, who, asks)
 	switch {
-	case err != nil && over && asks == longPoll && fault.CodeOf(err) == fault.ConnectionUnknown:
+	case err != nil && asks == longPoll && fault.CodeOf(err) == fault.ConnectionUnknown && s.list.had(token):
 		w.WriteHeader(http.StatusNoContent) // how a client that polls is told that it is over
 		return nil
 	case err != nil:
@@ -78,14 +84,12 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 		c = newConn(s, who, asks, t, query, r.RemoteAddr)
 	case c.way != asks:
 		return fault.Field(fault.InvalidRequest, "id", "its connection uses %s, and cannot change to %s", c.way, asks)
-	default:
+	case asks == longPoll:
 		c.renew(who)
-		switch {
-		case asks == longPoll:
-			return c.poll(w, r)
-		case asks == webSocket && c.stateful():
-			return s.returnWebSocket(w, r, c)
-		}
+		return c.poll(w, r)
+	case asks == webSocket && c.stateful():
+		return s.returnWebSocket(w, r, c, who)
+	default:
 		return errInUse
 	}
 	switch asks {
@@ -106,15 +110,13 @@ func (s *Server) Post(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET")
 		err = fault.New(fault.MethodNotAllowed, "the connection uses WebSockets: send on it")
 	}
-	var body []byte
 	if err == nil {
-		body, err = api.ReadBody(w, r, s.o.MaxRequest)
+		err = c.post(r.Body)
 	}
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
-	c.receive(body, nil)
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(http.StatusOK)
 }

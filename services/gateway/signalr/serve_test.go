@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -54,6 +55,16 @@ func TestSR1Negotiate(t *testing.T) {
 	if status, _ := r.status("POST", "/negotiate", "", "Authorization", ""); status != 401 {
 		t.Errorf("without a token: %d", status)
 	}
+	resp := r.call("POST", "/negotiate", "")
+	if h := resp.Header; h.Get("Content-Type") != "application/json" || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", h)
+	}
+	// Of version 0, the one id there is opens the connection.
+	var zero struct{ ConnectionID string }
+	if err := json.NewDecoder(resp.Body).Decode(&zero); err != nil {
+		t.Fatal(err)
+	}
+	r.dial("?id=" + zero.ConnectionID)
 }
 
 // The table of the reference: which request is answered how.
@@ -179,6 +190,9 @@ func TestSR1NotServing(t *testing.T) {
 	resp := r.call("GET", "?id="+id, "")
 	if resp.StatusCode != 503 || resp.Header.Get("Belfry-Fault") != "draining" {
 		t.Errorf("draining: %d", resp.StatusCode)
+	}
+	if status, body := r.status("POST", "/negotiate", ""); status != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("negotiate while draining: %d %s", status, body)
 	}
 	r.hub = New(r.hub.o)
 	if _, err := r.hub.authenticate(&http.Request{}, true); fault.CodeOf(err) != fault.Starting {
@@ -326,6 +340,27 @@ func TestSR1LongPolling(t *testing.T) {
 		t.Errorf("after goodbye: %+v", a)
 	}
 	w.gone()
+}
+
+// A poll that has nothing to answer for 90 s is answered, before clients give up.
+func TestSR1LongPollingPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Peers: peer{&peers{owners: map[string]string{}}, "r"}})
+		s.Start(make([]byte, 32))
+		defer s.Stop()
+		tk := newTicket(&principalAnna, false, time.Now())
+		c := newConn(s, &principalAnna, longPoll, tk, url.Values{"id": {s.seal.write(tk)}}, "")
+		if err := s.firstPoll(httptest.NewRecorder(), c); err != nil {
+			t.Fatal(err)
+		}
+		began, answer := time.Now(), httptest.NewRecorder()
+		if err := c.poll(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != pollTimeout || answer.Code != 200 || answer.Body.Len() != 0 || answer.Header().Get("Cache-Control") != "no-cache, no-store" {
+			t.Errorf("after %s: %d %q %v", took, answer.Code, answer.Body, answer.Header())
+		}
+	})
 }
 
 func (c *Conn) polled() bool {

@@ -34,6 +34,9 @@ type Window interface {
 	Put(m Message)
 	// Shut ends the connection, by Goodbye, after what is queued.
 	Shut(code fault.Code)
+	// Pace waits while the client sends messages faster than it may. Errors are the
+	// context's. It is called by one reader at a time.
+	Pace(ctx context.Context) error
 	// Renew is called when a later request shows a token, maybe a newer one of the same
 	// user.
 	Renew(p *auth.Principal)
@@ -76,7 +79,6 @@ type Options struct {
 	Methods      map[string]Method // by name, compared ignoring case
 	Peers        Peers
 	WriteTimeout time.Duration // of one write to a socket
-	MaxRequest   int64         // bytes of one POST; messages in it have a limit of their own
 }
 
 // Server is the hub. Its handlers answer 503 until it is given a key.
@@ -127,7 +129,7 @@ func (s *Server) Stop() {
 	s.list.work.Wait()
 }
 
-// protocolOf is for those who write to a connection.
+// append writes one message in the connection's protocol.
 func (c *Conn) append(m hubprotocol.Message) Message {
 	n := 0
 	if m.Kind.Counted() {

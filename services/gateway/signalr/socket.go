@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/belfry-events/belfry/pkg/auth"
 	"github.com/belfry-events/belfry/services/gateway/internal/lean"
 )
 
@@ -112,7 +113,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Conn)
 }
 
 // returnWebSocket is a stateful client that comes back.
-func (s *Server) returnWebSocket(w http.ResponseWriter, r *http.Request, c *Conn) error {
+func (s *Server) returnWebSocket(w http.ResponseWriter, r *http.Request, c *Conn, who *auth.Principal) error {
 	l, err := s.accept(w, r)
 	if err != nil {
 		return nil //nolint:nilerr // it has been answered
@@ -125,6 +126,7 @@ func (s *Server) returnWebSocket(w http.ResponseWriter, r *http.Request, c *Conn
 	from := &source{resumes: true}
 	if !s.list.start(func() {
 		c.comeBack(l, from)
+		c.renew(who) // now, because if its token has become less, this is where it is told
 		c.read(l, from)
 	}) {
 		l.abort()
@@ -145,7 +147,7 @@ func (c *Conn) read(l *socketLine, from *source) {
 		if _, in, err = l.ws.Reader(context.Background()); err == nil {
 			// Aside, so that who only waits for frames keeps a small stack.
 			done := make(chan error)
-			go func() { done <- c.readFrame(in, from) }()
+			go func() { done <- c.readPieces(in, from) }()
 			err = <-done
 		}
 	}
@@ -160,9 +162,9 @@ func (c *Conn) read(l *socketLine, from *source) {
 	}
 }
 
-// readFrame passes on a frame in pieces, text or bytes: what is in it is said by
-// the protocol. The buffer is held while something comes, not while we wait.
-func (c *Conn) readFrame(in io.Reader, from *source) error {
+// readPieces passes on a frame or a body in pieces, text or bytes: what is in it is
+// said by the protocol. The buffer is held while something comes, not while we wait.
+func (c *Conn) readPieces(in io.Reader, from *source) error {
 	p := lean.Buffer()
 	defer lean.Free(p)
 	b := (*p)[:cap(*p)]

@@ -34,8 +34,9 @@ type pings struct {
 	n int
 }
 
-func (p *pings) Put(Message) { p.n++ }
-func (p *pings) Leave()      {}
+func (p *pings) Put(Message)     { p.n++ }
+func (p *pings) Leave()          {}
+func (p *pings) Shut(fault.Code) {}
 
 func TestSR1Calls(t *testing.T) {
 	t.Parallel()
@@ -134,11 +135,11 @@ func TestSR1WrongHandshakes(t *testing.T) {
 	t.Parallel()
 	r := newReplica(t)
 	for in, want := range map[string]string{
-		`{"protocol":"xml","version":1}`:  `{"error":"the protocol 'xml' is not supported; json and messagepack are"}`,
-		`{"protocol":"json","version":7}`: `{"error":"version 7 of the protocol 'json' is not supported; 1 and 2 are"}`,
-		`{"type":6}`:                      `{"error":"a handshake needs a protocol"}`,
-		"garbage":                         `{"error":"a connection begins with {\"protocol\":\"json\",\"version\":1} and 0x1e, or \"messagepack\""}`,
-		strings.Repeat(" ", MaxMessage+1): `{"error":"a hub message may have 32768 bytes"}`,
+		`{"protocol":"xml","version":1}`:  `{"error":"invalid_frame: the protocol 'xml' is not supported; json and messagepack are"}`,
+		`{"protocol":"json","version":7}`: `{"error":"invalid_frame: version 7 of the protocol 'json' is not supported; 1 and 2 are"}`,
+		`{"type":6}`:                      `{"error":"invalid_frame: a handshake needs a protocol"}`,
+		"garbage":                         `{"error":"invalid_frame: a connection begins with {\"protocol\":\"json\",\"version\":1} and 0x1e, or \"messagepack\""}`,
+		strings.Repeat(" ", MaxMessage+1): `{"error":"frame_too_large: a hub message may have 32768 bytes"}`,
 	} {
 		c := r.dial("")
 		c.send(in)
@@ -152,7 +153,7 @@ func TestSR1WrongHandshakes(t *testing.T) {
 	r.mu.Unlock()
 	c := r.dial("")
 	c.send(`{"protocol":"json","version":1}`)
-	c.want(`{"error":"full"}`)
+	c.want(`{"error":"at_capacity: full"}`)
 	c.ended()
 }
 
