@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const program = fileURLToPath(new URL("../../bin/belfry", import.meta.url));
-const patience = 20_000; // ms to start or to stop, far above what it takes
+const patience = 60_000; // ms to start or to stop, far above what it takes
 
 export class Belfry {
   only = []; // flags that choose what runs; none = everything
@@ -24,6 +24,16 @@ export class Belfry {
       await belfry.stop();
       await rm(belfry.dir, { recursive: true });
     });
+    await belfry.start();
+    return belfry;
+  }
+
+  /** One more gateway on another's NATS server, with its secret, as another replica is. */
+  static async beside(t, other) {
+    const belfry = new Belfry();
+    belfry.settings = ["--only", "gateway", "--nats-url", `nats://${other.nats}`, "--nats-user", "service", "--nats-password-file", join(other.dir, "nats-service.password")];
+    belfry.dir = other.dir;
+    t.after(() => belfry.stop());
     await belfry.start();
     return belfry;
   }

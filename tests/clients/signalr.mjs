@@ -2,12 +2,13 @@
 
 import * as signalR from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
+import { createServer as createHttpServer, request as ask } from "node:http";
 import { createServer, connect as dial } from "node:net";
 import { once } from "node:events";
 
 export const hub = "/signalr/v1/mainHub";
 export const transports = ["WebSockets", "ServerSentEvents", "LongPolling"];
-export const patience = 20_000;
+export const patience = 60_000;
 
 /** Events that come in, in order, and whoever waits for them. */
 export class Inbox {
@@ -37,11 +38,11 @@ export async function open(t, url, token, options = {}) {
   return client;
 }
 
-/** The same, not started. options: transport, binary, stateful, reconnect (delays), skip, query. */
+/** The same, not started. options: transport, binary, stateful, reconnect (delays), skip, query; token may be a factory. */
 export function build(url, token, { transport = "WebSockets", binary, stateful, reconnect, skip, query = "" } = {}) {
   const said = [];
   const builder = new signalR.HubConnectionBuilder()
-    .withUrl(url + hub + query, { accessTokenFactory: () => token, transport: signalR.HttpTransportType[transport], skipNegotiation: skip })
+    .withUrl(url + hub + query, { accessTokenFactory: typeof token === "function" ? token : () => token, transport: signalR.HttpTransportType[transport], skipNegotiation: skip })
     .configureLogging({ log: (_, text) => said.push(text) });
   if (binary) builder.withHubProtocol(new MessagePackHubProtocol());
   if (stateful) builder.withStatefulReconnect();
@@ -59,6 +60,38 @@ export const happens = (connection, what) =>
     const late = setTimeout(() => reject(new Error(`no ${what}`)), patience);
     connection[what]((value) => (clearTimeout(late), resolve(value)));
   });
+
+/**
+ * A load balancer in front of several servers, HTTP/1.1 and WebSockets: pick(url, n)
+ * chooses which of n gets a request.
+ */
+export async function balancer(t, urls, pick) {
+  const to = (request) => {
+    const { hostname, port } = new URL(urls[pick(new URL(request.url, "http://x"), urls.length)]);
+    return { hostname, port, method: request.method, path: request.url, headers: request.headers, agent: false };
+  };
+  const server = createHttpServer((request, answer) => {
+    const onward = ask(to(request), (got) => (answer.writeHead(got.statusCode, got.headers), answer.flushHeaders(), got.pipe(answer)));
+    onward.on("error", () => answer.destroy());
+    answer.on("close", () => onward.destroy());
+    request.pipe(onward);
+  });
+  server.on("upgrade", (request, near) => {
+    const onward = ask(to(request));
+    onward.on("error", () => near.destroy());
+    onward.on("response", (got) => near.end(`HTTP/1.1 ${got.statusCode} no\r\n\r\n`));
+    onward.on("upgrade", (got, far, head) => {
+      near.write(`HTTP/1.1 101 Switching Protocols\r\n${got.rawHeaders.map((h, i) => h + (i % 2 ? "\r\n" : ": ")).join("")}\r\n`);
+      near.write(head);
+      for (const [from, into] of [[near, far], [far, near]]) from.on("error", () => {}).on("close", () => into.destroy()).pipe(into);
+    });
+    onward.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => (server.closeAllConnections(), server.close()));
+  return `http://127.0.0.1:${server.address().port}`;
+}
 
 /** A way to a server that can be cut: connections break as if a cable was pulled. */
 export async function cable(t, url) {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Belfry } from "../belfry.mjs";
 import { Console, launch } from "../browser.mjs";
 
-test("docs", { timeout: 120_000 }, async (t) => {
+test("docs", { timeout: 500_000 }, async (t) => {
   const belfry = await Belfry.start(t);
   const browser = await launch(t);
 

@@ -8,7 +8,7 @@ import { Console, inOrder, launch } from "../browser.mjs";
 import { publish } from "../nats.mjs";
 
 // One process and one browser for all; each test has a page, and events, of its own.
-suite("page", { timeout: 120_000 }, () => {
+suite("page", { timeout: 500_000 }, () => {
   const ends = [];
   const whole = { after: (f) => ends.push(f) };
   let belfry;

@@ -36,7 +36,7 @@ async function run(page, origin, program) {
   }, program);
 }
 
-test("signalr in a browser", { timeout: 120_000 }, async (t) => {
+test("signalr in a browser", { timeout: 500_000 }, async (t) => {
   const origin = await elsewhere(t);
   const belfry = await Belfry.start(t, `gateway.allowed_origins=${new URL(origin).host}`);
   const browser = await launch(t);
