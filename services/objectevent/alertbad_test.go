@@ -2,8 +2,13 @@ package objectevent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/belfry-events/belfry/pkg/event"
 )
 
 // What cannot work is refused when it is saved, with the place that is wrong.
@@ -85,15 +90,47 @@ func TestOE5LoopsAreRefused(t *testing.T) {
 	}
 }
 
-// A circle through a program is stopped by what the events carry.
-func TestOE5DepthIsCounted(t *testing.T) {
+// Depth is counted, and nobody silences a rule by saying that a change is deep: it
+// raises its alert, as if the rule had a throttle. So a circle through a program outside
+// comes to a minute's pace, about one object or about ever new ones.
+func TestOE5DepthSilencesNobody(t *testing.T) {
 	w := inAlertWorld(t)
 	w.set(nil)
 	body := `{"new":{"total":2000}}`
-	w.op("op.AA.invoices.insert.1", body, append(changeHeaders, "ce-alertdepth", "7")...)
-	w.op("op.AA.invoices.insert.2", body, append(changeHeaders, "ce-alertdepth", "8")...)
+	insert := func(object, depth string) {
+		w.op("op.AA.invoices.insert."+object, body, append(slices.Clone(changeHeaders), "ce-alertdepth", depth)...)
+	}
+	insert("deeper", "7")
 	list := w.alerted("finance")
-	if len(list) != 1 || list[0].Subject != "1" || list[0].Extensions["alertdepth"] != "8" {
+	if len(list) != 1 || list[0].Extensions["alertdepth"] != "8" {
 		t.Errorf("raised %+v", list)
+	}
+	insert("a", "8")
+	insert("b", "99999999999999999999")
+	insert("c", "-1")
+	insert("d", "x")
+	list = w.alerted("finance")
+	depths := map[string]any{}
+	for _, e := range list {
+		depths[e.Subject] = e.Extensions["alertdepth"]
+	}
+	if diff := cmp.Diff(map[string]any{"deeper": "8", "a": "8", "b": "8", "c": "1", "d": "1"}, depths); diff != "" {
+		t.Errorf("raised (-want +got):\n%s", diff)
+	}
+	for i := range 30 {
+		insert("a", "9")
+		insert(fmt.Sprint("new-", i), "8")
+	}
+	insert("a", "0")
+	list = w.alerted("finance")[len(list):]
+	last := slices.IndexFunc(list, func(e event.Event) bool { return e.Subject == "a" && e.Extensions["alertdepth"] == "1" })
+	if n := len(list); n > deepGroups || n < deepGroups/2 || last < 0 {
+		t.Errorf("in the same minute it raised %d", n)
+	}
+	var shown struct {
+		Alert shownAlert `json:"alert"`
+	}
+	if code, text := w.ask(w.administrator(), "GET", "/v1/alerts/large", nil, &shown); code != "" || shown.Alert.Rule.Disabled {
+		t.Errorf("%s %+v", text, shown)
 	}
 }

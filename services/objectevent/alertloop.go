@@ -9,7 +9,7 @@ import (
 
 // maxAlertDepth is how many alerts may follow from one another. Rules cannot make a
 // circle by themselves, findLoop sees to that; programs that write objects when they
-// see an alert can, and their events carry how deep they are.
+// see an alert can, and their events say how deep they are; see alertdeep.go.
 const maxAlertDepth = 8
 
 // alertPlace is where a rule listens, or speaks in a way that rules can hear.

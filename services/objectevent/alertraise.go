@@ -15,7 +15,6 @@ import (
 
 const (
 	alertSource = "/objectevent/alerts"
-	depthName   = "alertdepth" // extension: how many alerts led to this one
 
 	maxAlertExcerpt = 8 << 10 // bytes of old, and of new, in an alert
 )
@@ -50,16 +49,6 @@ type alertedChange struct {
 	Cursor string `json:"cursor"`
 }
 
-// depth is how many alerts led to a change.
-func (c *change) depth() int {
-	text, _ := c.Extensions[depthName].(string)
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // alert is the event that a rule raises about a change. Its id is made of the rule's
 // name and the change's id, so that everybody who has both knows it.
 func (r *compiledAlert) alert(ctx context.Context, c *change) (*nats.Msg, error) {
@@ -85,7 +74,7 @@ func (r *compiledAlert) alert(ctx context.Context, c *change) (*nats.Msg, error)
 		CorrelationID: c.CorrelationID, ObjectVersion: c.ObjectVersion,
 		SenderUser: c.SenderUser, SenderDevice: c.SenderDevice, SenderFeature: c.SenderFeature, // whoever is erased is found here, too
 		Frm:        new(bool), // nobody changed an object of the target topic
-		Extensions: map[string]any{depthName: strconv.Itoa(c.depth() + 1)},
+		Extensions: map[string]any{depthName: strconv.Itoa(min(c.depth()+1, maxAlertDepth))},
 	}
 	return c.message(ctx, e)
 }

@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/relay"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
@@ -101,12 +100,6 @@ func (a *alerter) decided(tenant string, m relay.Message) (relay.Effects, error)
 // that fails raises nothing, and is counted.
 func (a *alerter) judge(ctx context.Context, r *compiledAlert, c *change) ([]*nats.Msg, error) {
 	k := a.counters.of(c.Tenant, r, c)
-	if c.depth() >= maxAlertDepth {
-		// Not the rule's fault, so nothing it is disabled for: anybody may say so.
-		a.stats.count(alertFailed)
-		k.failed(c, errTooDeep)
-		return nil, nil
-	}
 	holds, err := r.holds(c)
 	if err != nil {
 		a.failed(r, c, k, err)
@@ -116,18 +109,14 @@ func (a *alerter) judge(ctx context.Context, r *compiledAlert, c *change) ([]*na
 		a.stats.count(alertUnmatched)
 		return nil, nil
 	}
-	var msgs []*nats.Msg
-	if r.Throttle > 0 {
-		record, open, err := a.throttle.open(ctx, r, c)
-		if err != nil {
-			return nil, err
-		}
-		if !open {
-			a.stats.count(alertThrottled)
-			k.throttled(c)
-			return nil, nil
-		}
-		msgs = append(msgs, record)
+	msgs, open, err := a.throttle.open(ctx, r, c)
+	if err != nil {
+		return nil, err
+	}
+	if !open {
+		a.stats.count(alertThrottled)
+		k.throttled(c)
+		return nil, nil
 	}
 	m, err := r.alert(ctx, c)
 	if err != nil {
@@ -138,8 +127,6 @@ func (a *alerter) judge(ctx context.Context, r *compiledAlert, c *change) ([]*na
 	k.raised(c)
 	return append(msgs, m), nil
 }
-
-var errTooDeep = fault.New(fault.HookRecursion, "%d alerts have followed from one another", maxAlertDepth)
 
 // AfterBatch copies the rules that records have changed, has rules disabled that keep
 // failing, and lets go of what nobody asks about any more.

@@ -54,7 +54,8 @@ func (c AlertConfig) Validate() error {
 //	alertrecord.go a change of rules as a record in EVENTS; alertstore.go writes it
 //	alertrelay.go  EVENTS → EVENTS: alerttable.go has the rules as of a place in the
 //	               log, alertindex.go finds those that a change may fulfil,
-//	               alertthrottle.go lets one through, alertraise.go is the alert
+//	               alertthrottle.go and alertdeep.go let one through, alertraise.go is
+//	               the alert
 //	alertapi.go    who may do what
 type alerts struct {
 	config   AlertConfig

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"cel.dev/cel-go/parser"
@@ -143,7 +144,7 @@ func (s *alerts) from(ctx context.Context, filter string, from uint64, limit int
 }
 
 // try is what a rule makes of a change, and why. last has the alerts before it in the
-// same trial, by object.
+// same trial, by what bars them.
 func (r *compiledAlert) try(c *change, last map[string]time.Time) *objecteventv1.AlertTrial {
 	on := string(c.on)
 	if on == "" {
@@ -152,7 +153,6 @@ func (r *compiledAlert) try(c *change, last map[string]time.Time) *objecteventv1
 	t := &objecteventv1.AlertTrial{
 		Cursor: c.at.String(), Change: c.ID, Time: timestamp(c.Time), Topic: c.topic, On: on, Object: c.object(),
 	}
-	was, before := last[c.object()]
 	holds, err := false, error(nil)
 	if r.watches(c.topic, c.on) {
 		holds, err = r.holds(c)
@@ -160,19 +160,34 @@ func (r *compiledAlert) try(c *change, last map[string]time.Time) *objecteventv1
 	switch {
 	case !r.watches(c.topic, c.on):
 		t.WhyNot = "the rule is not about " + on
-	case c.depth() >= maxAlertDepth:
-		t.WhyNot = errTooDeep.Error()
 	case err != nil:
 		t.WhyNot = "the condition failed: " + err.Error()
 	case !holds:
 		t.WhyNot = r.whyNot(c)
-	case r.Throttle > 0 && before && c.stored.Before(was.Add(r.Throttle)):
-		t.WhyNot = fmt.Sprintf("an alert about this object was raised %s before, the throttle is %s", c.stored.Sub(was).Round(time.Millisecond), r.Throttle)
 	default:
-		t.Fires, t.Message = true, r.text.render(c)
-		last[c.object()] = c.stored
+		why := r.barred(c, last)
+		if t.WhyNot = why; why == "" {
+			t.Fires, t.Message = true, r.text.render(c)
+		}
 	}
 	return t
+}
+
+// barred is why an alert of a trial is held back by those before it, "" = it is not.
+func (r *compiledAlert) barred(c *change, last map[string]time.Time) string {
+	for _, b := range r.bars(c) {
+		if was, before := last[b.about]; before && c.stored.Before(was.Add(b.period)) {
+			about := "this object"
+			if b.about != c.object() {
+				about = "a change that says it follows from " + strconv.Itoa(maxAlertDepth) + " others"
+			}
+			return fmt.Sprintf("an alert about %s was raised %s before, the throttle is %s", about, c.stored.Sub(was).Round(time.Millisecond), b.period)
+		}
+	}
+	for _, b := range r.bars(c) {
+		last[b.about] = c.stored
+	}
+	return ""
 }
 
 // whyNot names the first part of a false condition that is false.

@@ -38,31 +38,64 @@ func newThrottle(events *eventlog.Reader) *throttle {
 	return &throttle{events: events, last: map[string]alerted{}}
 }
 
-// open says whether a rule may raise an alert about a change, and if so the record
+// bar is what may keep a rule from raising an alert: another about the same, sooner
+// than period before.
+type bar struct {
+	about  string // an object, or a group of them
+	period time.Duration
+}
+
+// bars are those of a rule about a change: its own, and that of changes that say they
+// are deep.
+func (r *compiledAlert) bars(c *change) (all []bar) {
+	if r.Throttle > 0 {
+		all = append(all, bar{c.object(), r.Throttle})
+	}
+	if c.deep() {
+		all = append(all, bar{c.deepGroup(), deepThrottle})
+	}
+	return all
+}
+
+// open says whether a rule may raise an alert about a change, and if so the records
 // of it. Asked again about the same change, also when part of its alerts is stored,
 // it answers the same.
-func (t *throttle) open(ctx context.Context, r *compiledAlert, c *change) (record *nats.Msg, ok bool, err error) {
-	subj, err := subject.Alerted(c.Tenant, r.Name, c.object())
-	if err != nil {
-		return nil, false, err
-	}
-	was, known := t.last[subj]
-	if !known || was.At > c.at.Seq {
-		if was, err = t.read(ctx, subj); err != nil {
+func (t *throttle) open(ctx context.Context, r *compiledAlert, c *change) (records []*nats.Msg, ok bool, err error) {
+	now := alerted{At: c.at.Seq, Time: c.stored, Born: r.Born}
+	for _, b := range r.bars(c) {
+		subj, err := subject.Alerted(c.Tenant, r.Name, b.about)
+		if err != nil {
 			return nil, false, err
 		}
+		was, err := t.since(ctx, subj, c)
+		if err != nil {
+			return nil, false, err
+		}
+		if was.At != 0 && was.At < c.at.Seq && was.Born == r.Born && c.stored.Before(was.Time.Add(b.period)) {
+			return nil, false, nil
+		}
+		data, err := json.Marshal(now)
+		if err != nil {
+			return nil, false, fmt.Errorf("write the record of an alert: %w", err)
+		}
+		records = append(records, &nats.Msg{Subject: subj, Data: data})
 	}
-	if was.At != 0 && was.At < c.at.Seq && was.Born == r.Born && c.stored.Before(was.Time.Add(r.Throttle)) {
+	for _, m := range records {
+		t.last[m.Subject] = now
+	}
+	return records, true, nil
+}
+
+// since is the last record as it was before a change.
+func (t *throttle) since(ctx context.Context, subj string, c *change) (was alerted, err error) {
+	was, known := t.last[subj]
+	if known && was.At <= c.at.Seq {
+		return was, nil
+	}
+	if was, err = t.read(ctx, subj); err == nil {
 		t.last[subj] = was
-		return nil, false, nil
 	}
-	now := alerted{At: c.at.Seq, Time: c.stored, Born: r.Born}
-	data, err := json.Marshal(now)
-	if err != nil {
-		return nil, false, fmt.Errorf("write the record of an alert: %w", err)
-	}
-	t.last[subj] = now
-	return &nats.Msg{Subject: subj, Data: data}, true, nil
+	return was, err
 }
 
 // read reads the last record from the leader.
