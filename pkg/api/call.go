@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,13 +92,19 @@ func (m *Mux) finish(ctx context.Context, c *call, err error, span trace.Span) {
 	took := time.Since(c.began)
 	m.stats.calls.WithLabelValues(c.service, c.method, string(c.way), code).Inc()
 	m.stats.seconds.WithLabelValues(c.service, c.method, string(c.way)).Observe(took.Seconds())
-	attrs := []any{telemetry.KeyMethod, c.method, "service", c.service, "way", string(c.way), telemetry.KeyDuration, took}
 	switch {
 	case err == nil || fault.CodeOf(err).Kind() != fault.Ours:
-		m.o.Log.DebugContext(ctx, "call", append(attrs, telemetry.KeyCode, code)...)
+		if m.o.Log.Enabled(ctx, slog.LevelDebug) {
+			m.o.Log.DebugContext(ctx, "call", append(c.attrs(took), telemetry.KeyCode, code)...)
+		}
 	case c.way != WayRoute: // WriteError has logged those
-		m.o.Log.ErrorContext(ctx, "call failed", append(attrs, telemetry.Err(err))...)
+		m.o.Log.ErrorContext(ctx, "call failed", append(c.attrs(took), telemetry.Err(err))...)
 	}
+}
+
+// attrs is the call as the log tells it.
+func (c *call) attrs(took time.Duration) []any {
+	return []any{telemetry.KeyMethod, c.method, "service", c.service, "way", string(c.way), telemetry.KeyDuration, took}
 }
 
 // calls are the numbers of all calls, named belfry_api_….

@@ -90,7 +90,7 @@ func (binary) Unmarshal(b []byte, v any) error {
 // codecFor is the codec of a media type, JSON if there is none. Code
 // unsupported_content_type.
 func codecFor(contentType string) (codec, error) {
-	if contentType == "" {
+	if contentType == "" || contentType == "application/json" { // as nearly everybody writes it
 		return JSON{}, nil
 	}
 	t, params, err := mime.ParseMediaType(contentType)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -56,7 +54,7 @@ func (d decoder) message(b []byte, m protoreflect.Message, path string) error {
 		m.Set(f, protoreflect.ValueOfBytes(bytes.Clone(bytes.TrimSpace(b))))
 		return nil
 	}
-	seen := map[protoreflect.FieldNumber]bool{}
+	seen := make([]bool, desc.Fields().Len())
 	return members(b, func(name string, value []byte) error {
 		at := name
 		if path != "" {
@@ -66,10 +64,10 @@ func (d decoder) message(b []byte, m protoreflect.Message, path string) error {
 		if f == nil {
 			return wrong(at, "is not a field of %s, which has %s", desc.Name(), names(desc.Fields()))
 		}
-		if seen[f.Number()] {
+		if seen[f.Index()] {
 			return wrong(at, "is there twice")
 		}
-		seen[f.Number()] = true
+		seen[f.Index()] = true
 		if string(value) == "null" {
 			return nil
 		}
@@ -221,11 +219,14 @@ func first(b []byte) byte {
 
 // text reads a JSON string.
 func text(b []byte) (string, bool) {
-	var s string
-	if first(b) != '"' || json.Unmarshal(b, &s) != nil {
+	if b = bytes.TrimSpace(b); len(b) < 2 || b[0] != '"' {
 		return "", false
 	}
-	return s, true
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b[1 : len(b)-1]), true // the rest is as it stands
+	}
+	var s string
+	return s, json.Unmarshal(b, &s) == nil
 }
 
 // whole reads a whole number, also one written as text, 1e2 or 5.0.
@@ -239,43 +240,4 @@ func whole(b []byte, low, high float64) (int64, bool) {
 		return 0, false
 	}
 	return int64(n), true
-}
-
-// members visits the members of a valid JSON object.
-func members(b []byte, visit func(name string, value []byte) error) error {
-	return each(b, func(dec *json.Decoder, _ int) error {
-		t, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return err
-		}
-		name, _ := t.(string)
-		return visit(name, value)
-	})
-}
-
-// elements visits the elements of a valid JSON array.
-func elements(b []byte, visit func(i int, value []byte) error) error {
-	return each(b, func(dec *json.Decoder, i int) error {
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return err
-		}
-		return visit(i, value)
-	})
-}
-
-func each(b []byte, visit func(dec *json.Decoder, i int) error) error {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	_, err := dec.Token()
-	for i := 0; err == nil && dec.More(); i++ {
-		err = visit(dec, i)
-	}
-	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) || errors.Is(err, io.EOF) {
-		return wrong("body", "is not valid JSON")
-	}
-	return err
 }

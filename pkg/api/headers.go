@@ -16,14 +16,23 @@ const (
 	contentPolicy = "Content-Security-Policy"
 )
 
+// The headers of every answer. Their values are shared by all answers: who wants
+// another sets one, and nobody changes these.
+var (
+	noSniff    = []string{"nosniff"}
+	noFrame    = []string{"DENY"} // what frame-ancestors says, for those who do not know it
+	noReferrer = []string{"no-referrer"}
+	onlyData   = []string{dataPolicy}
+)
+
 // secure sets the headers of every answer; a handler may change them. Nothing of
 // ours is meant to be framed, guessed at, or named in a Referer, where a token in
 // the query would travel.
 func secure(h http.Header, r *http.Request) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY") // what frame-ancestors says, for those who do not know it
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set(contentPolicy, dataPolicy)
+	h["X-Content-Type-Options"] = noSniff
+	h["X-Frame-Options"] = noFrame
+	h["Referrer-Policy"] = noReferrer
+	h[contentPolicy] = onlyData
 	if r.TLS != nil && isPublic(r.Host) {
 		h.Set("Strict-Transport-Security", "max-age=31536000") // a year; other names are not ours to speak for
 	}

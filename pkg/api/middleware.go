@@ -103,7 +103,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 		w.status = http.StatusOK
 		settle(w.Header())
 	}
-	if !w.streams { // net/http buffers: a write that has to wait is one of many
+	if !w.streams && w.bytes+int64(len(b)) > buffered {
 		_ = w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }()
 	}

