@@ -20,8 +20,8 @@ import (
 )
 
 // bare is a client that does what no library would: it has shaken hands and writes
-// bytes.
-func (w *world) bare() net.Conn {
+// bytes; the first of them with its handshake.
+func (w *world) bare(first ...byte) net.Conn {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.http.URL, "http://"))
 	if err != nil {
@@ -29,7 +29,7 @@ func (w *world) bare() net.Conn {
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "GET /v1/ws?access_token=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n", w.token(), Subprotocol)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n%s", w.token(), Subprotocol, first)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -82,6 +82,36 @@ func TestHugeMessage(t *testing.T) {
 	w.forgets(0)
 }
 
+// Frames that come in one piece with the handshake are not lost, whatever is read ahead.
+func TestFramesWithTheHandshake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, size := range []int{0, 100, 200, 300, 600, 5000} {
+		long := masked(`{"id":"` + strings.Repeat("x", size) + `","ping":{}}`)
+		for _, cut := range []int{len(long), len(long) - 1, 3} {
+			conn := w.bare(append(masked(`{"id":"1","ping":{}}`), long[:cut]...)...)
+			if _, err := conn.Write(append(long[cut:], masked(`{"id":"3","ping":{}}`)...)); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			for part := make([]byte, 1<<10); !bytes.Contains(got, []byte(`"3"`)); {
+				n, err := conn.Read(part)
+				if err != nil {
+					t.Fatalf("%d bytes, cut at %d: %v after %.300q", size, cut, err, got)
+				}
+				got = append(got, part[:n]...)
+			}
+			if n := bytes.Count(got, []byte(`"pong"`)); n != 3 {
+				t.Errorf("%d bytes, cut at %d: %d answers", size, cut, n)
+			}
+			_ = conn.Close()
+		}
+	}
+}
+
 // closeOf reads frames of the server until its close frame.
 func closeOf(t *testing.T, conn net.Conn) (code int, reason string) {
 	t.Helper()
@@ -131,6 +161,7 @@ func TestBrokenFrames(t *testing.T) {
 		"unknown kind":         {0x83, 0x80, 0, 0, 0, 0},
 		"a fragmented ping":    {0x09, 0x80, 0, 0, 0, 0},
 		"a long ping":          append([]byte{0x89, 0x80 | 126, 1, 0, 0, 0, 0, 0}, make([]byte, 256)...),
+		"much behind a fault":  append([]byte{0x83, 0x80, 0, 0, 0, 0}, make([]byte, 64<<10)...),
 		"a continuation first": {0x80, 0x80, 0, 0, 0, 0},
 		"binary":               {0x82, 0x81, 0, 0, 0, 0, 'x'},
 		"a size below zero":    {0x81, 0x80 | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0},
@@ -144,6 +175,7 @@ func TestBrokenFrames(t *testing.T) {
 			_ = conn.Close()
 		} else {
 			_ = conn.SetReadDeadline(time.Now().Add(patience)) // a test's own socket
+			// A reset would take the close frame with it, where there is one.
 			if _, err := io.Copy(io.Discard, conn); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -159,7 +191,7 @@ func TestBrokenFrames(t *testing.T) {
 // answers no ping, is dropped after two rounds of pings.
 func TestSilentClients(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, configure(func(c *Config) { c.PingEvery = time.Second }))
+	w := newWorld(t, configure(func(c *Config) { c.PingEvery = unhurried }))
 	good := w.open(w.token())
 	good.ask(`{"subscribe":{}}`)
 	ended := make(chan struct{})
@@ -175,7 +207,7 @@ func TestSilentClients(t *testing.T) {
 	slow := w.bare()
 	var group sync.WaitGroup
 	group.Go(func() {
-		for _, b := range masked(`{"id":"` + strings.Repeat("x", 100) + `","ping":{}}`) {
+		for _, b := range masked(`{"id":"` + strings.Repeat("x", 1000) + `","ping":{}}`) {
 			if _, err := slow.Write([]byte{b}); err != nil {
 				return // dropped, as it should be
 			}
@@ -188,12 +220,40 @@ func TestSilentClients(t *testing.T) {
 	<-ended
 }
 
+// GW4: a client that reads what it missed slower than it is pinged, and has sent more
+// meanwhile, is slow and not silent: nobody hears its pongs while its frame waits for
+// the catch-up.
+func TestGW4SlowCatchUpIsNotSilence(t *testing.T) {
+	t.Parallel()
+	const events, size = 300, 64 << 10 // more than the system buffers for a client
+	w := newWorld(t, configure(func(c *Config) { c.PingEvery, c.WriteTimeout = time.Second, time.Minute }))
+	first := w.open(w.token())
+	at := first.ask(`{"subscribe":{"topic":"none"}}`).Subscribed.Cursor
+	_ = first.ws.CloseNow()
+	for range events {
+		w.publish("evt.AA.invoices.created", `"`+strings.Repeat("x", size)+`"`)
+	}
+	c := w.open(w.token())
+	if f := c.ask(`{"resume":{"cursor":"` + at + `","subscriptions":[{"topic":"invoices"}]}}`); f.Resumed == nil {
+		t.Fatalf("%+v", f)
+	}
+	c.send(`{"id":"after","subscribe":{"topic":"orders"}}`)
+	for began := time.Now(); time.Since(began) < 5*time.Second; <-time.After(100 * time.Millisecond) {
+		c.event()
+	}
+	for f := c.next(); f.Subscribed == nil; f = c.next() {
+		if f.Event == nil {
+			t.Fatalf("%+v", f)
+		}
+	}
+}
+
 // GW4: fifty clients that never read, among others of the same tenant who want the
 // same events: nobody else waits for them, and they are cut.
 func TestGW4DeafAmongOthers(t *testing.T) {
 	t.Parallel()
 	const good, deaf, events, size = 10, 50, 120, 64 << 10 // more than the system buffers for a client
-	w := newWorld(t, configure(func(c *Config) { c.QueueBytes, c.WriteTimeout = 1<<20, 2*time.Second }))
+	w := newWorld(t, configure(func(c *Config) { c.QueueBytes, c.WriteTimeout = 1<<20, unhurried }))
 	for range deaf {
 		conn := w.bare()
 		if tcp, ok := conn.(*net.TCPConn); ok {

@@ -1,9 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"time"
 
-	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/config"
 )
 
 // Config is what an operator may set; keys are under "gateway.".
@@ -53,32 +54,23 @@ func Default() Config {
 
 // Validate names the first key whose value is impossible; code invalid_config.
 func (c Config) Validate() error {
-	for _, n := range []struct {
-		key      string
-		value    int64
-		min, max int64
-	}{
-		{"gateway.ping_every", int64(c.PingEvery), int64(time.Second), int64(time.Hour)},
-		{"gateway.queue_bytes", int64(c.QueueBytes), 64 << 10, 1 << 30},
-		{"gateway.write_timeout", int64(c.WriteTimeout), int64(time.Second), int64(time.Hour)},
-		{"gateway.store_timeout", int64(c.StoreTimeout), int64(time.Second), int64(time.Hour)},
-		{"gateway.max_subscriptions", int64(c.MaxSubscriptions), 1, 10_000},
-		{"gateway.max_connections", int64(c.MaxConnections), 0, 10_000_000},
-		{"gateway.max_user_connections", int64(c.MaxUserConnections), 0, 10_000_000},
-		{"gateway.max_tenant_connections", int64(c.MaxTenantConnections), 0, 10_000_000},
-		{"gateway.max_frame_rate", int64(c.MaxFrameRate), 0, 1_000_000},
-		{"gateway.max_frame_bytes", int64(c.MaxFrameBytes), 1 << 10, 16 << 20},
-		{"gateway.check_every", int64(c.CheckEvery), int64(100 * time.Millisecond), int64(time.Hour)},
-		{"gateway.log_reads", int64(c.LogReads), 1, 4096},
-		{"gateway.expiry_warning", int64(c.ExpiryWarning), 0, int64(time.Hour)},
-		{"gateway.drain_window", int64(c.DrainWindow), 0, int64(10 * time.Minute)},
-		{"gateway.presence_grace", int64(c.PresenceGrace), 0, int64(time.Minute)},
-		{"gateway.recent_bytes", int64(c.RecentBytes), 0, 64 << 30},
-		{"gateway.recent_for", int64(c.RecentFor), int64(time.Second), int64(24 * time.Hour)},
-	} {
-		if n.value < n.min || n.value > n.max {
-			return fault.Field(fault.InvalidConfig, n.key, "%d is outside %d to %d", n.value, n.min, n.max)
-		}
-	}
-	return nil
+	return cmp.Or(
+		config.Between("gateway.ping_every", c.PingEvery, time.Second, time.Hour),
+		config.Between("gateway.queue_bytes", c.QueueBytes, 64<<10, 1<<30),
+		config.Between("gateway.write_timeout", c.WriteTimeout, time.Second, time.Hour),
+		config.Between("gateway.store_timeout", c.StoreTimeout, time.Second, time.Hour),
+		config.Between("gateway.max_subscriptions", c.MaxSubscriptions, 1, 10_000),
+		config.Between("gateway.max_connections", c.MaxConnections, 0, 10_000_000),
+		config.Between("gateway.max_user_connections", c.MaxUserConnections, 0, 10_000_000),
+		config.Between("gateway.max_tenant_connections", c.MaxTenantConnections, 0, 10_000_000),
+		config.Between("gateway.max_frame_rate", c.MaxFrameRate, 0, 1_000_000),
+		config.Between("gateway.max_frame_bytes", c.MaxFrameBytes, 1<<10, 16<<20),
+		config.Between("gateway.check_every", c.CheckEvery, 100*time.Millisecond, time.Hour),
+		config.Between("gateway.log_reads", c.LogReads, 1, 4096),
+		config.Between("gateway.expiry_warning", c.ExpiryWarning, 0, time.Hour),
+		config.Between("gateway.drain_window", c.DrainWindow, 0, 10*time.Minute),
+		config.Between("gateway.presence_grace", c.PresenceGrace, 0, time.Minute),
+		config.Between("gateway.recent_bytes", c.RecentBytes, 0, 64<<30),
+		config.Between("gateway.recent_for", c.RecentFor, time.Second, 24*time.Hour),
+	)
 }

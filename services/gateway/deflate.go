@@ -52,4 +52,5 @@ func (o *deflatingSink) ping() {
 
 func (o *deflatingSink) goodbye(code fault.Code) { o.bare.goodbye(code) }
 func (o *deflatingSink) abort()                  { o.bare.abort() }
+func (o *deflatingSink) linger(why error)        { o.bare.linger(why) }
 func (o *deflatingSink) remote() net.Addr        { return o.bare.remote() }

@@ -18,7 +18,7 @@ import (
 // others that have not, and misses nothing: pings, large events, the code of the end.
 func TestCompression(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, configure(func(c *Config) { c.Compression, c.PingEvery = true, time.Second }))
+	w := newWorld(t, configure(func(c *Config) { c.Compression, c.PingEvery = true, unhurried }))
 	dial := func(mode websocket.CompressionMode) *window {
 		ws, resp, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(w.http.URL, "http")+"/v1/ws?access_token="+w.token(),
 			&websocket.DialOptions{Subprotocols: []string{Subprotocol}, CompressionMode: mode})
@@ -58,7 +58,7 @@ func TestCompression(t *testing.T) {
 	}
 	// Twice the ping interval in silence, and a second more: only who answers pings is
 	// still there. Reading answers them.
-	silent, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	silent, cancel := context.WithTimeout(t.Context(), 2*unhurried+2*time.Second)
 	defer cancel()
 	ended := make(chan error, len(windows))
 	for _, c := range windows {

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// drainEach is the time between two goodbyes when there are few: a gateway
+	// defaultDrainEach is the time between two goodbyes when there are few: a gateway
 	// with a hundred windows is gone in half a second, whatever the window is.
-	drainEach = 5 * time.Millisecond
+	defaultDrainEach = 5 * time.Millisecond
 	// drainStep is how often goodbyes are said: several at a time if there are many.
 	drainStep = 5 * time.Millisecond
 	// drainFor is how long those who were told goodbye last may take to leave.
@@ -46,7 +46,7 @@ func (s *Service) drain() {
 // of a Go map.
 func (s *Service) sayGoodbyes() {
 	all := s.hub.all()
-	window := min(s.config.DrainWindow, time.Duration(len(all))*drainEach)
+	window := min(s.config.DrainWindow, time.Duration(len(all))*s.drainEach)
 	began := time.Now()
 	tick := time.NewTicker(drainStep)
 	defer tick.Stop()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,7 +186,7 @@ func TestGW1EverythingGranted(t *testing.T) {
 // What ends a connection says why, with a code that says whether to come back.
 func TestGW5CloseCodes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, configure(func(c *Config) { c.MaxFrameBytes = 1 << 10; c.PingEvery = time.Second }))
+	w := newWorld(t, configure(func(c *Config) { c.MaxFrameBytes = 1 << 10 }))
 	other, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{[]byte(strings.Repeat("x", 32))}})
 	if err != nil {
 		t.Fatal(err)
@@ -194,16 +195,32 @@ func TestGW5CloseCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	brief := w.sign(auth.Claims{Subject: "anna", Tenants: []string{"AA"}, Grants: auth.Everything(), TTL: time.Second})
+	past, err := auth.NewHS256(auth.HS256Options{
+		Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}, Now: func() time.Time { return time.Now().Add(-2 * time.Hour) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := past.Sign(auth.Claims{Subject: "anna", Tenants: []string{"AA"}, Grants: auth.Everything(), TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		token string
 		do    func(*window)
 		code  fault.Code
 	}{
-		"no token":        {"", func(*window) {}, fault.TokenMissing},
-		"garbage":         {"garbage", func(*window) {}, fault.TokenInvalid},
-		"another secret":  {forged, func(*window) {}, fault.TokenInvalid},
-		"expires":         {brief, func(*window) {}, fault.TokenExpired},
+		"no token":       {"", func(*window) {}, fault.TokenMissing},
+		"garbage":        {"garbage", func(*window) {}, fault.TokenInvalid},
+		"another secret": {forged, func(*window) {}, fault.TokenInvalid},
+		"expired":        {over, func(*window) {}, fault.TokenExpired},
+		"expires": {w.token(), func(c *window) {
+			f := c.ask(`{"ping":{}}`) // it is open, and welcome was first
+			if f.Welcome == nil {
+				t.Fatalf("%+v", f)
+			}
+			w.s.wheel.renew(w.of(f.Welcome.Connection), time.Now().Unix())
+		}, fault.TokenExpired},
 		"frame too large": {w.token(), func(c *window) { c.send(`{"ping":{},"id":"` + strings.Repeat("x", 2000) + `"}`) }, fault.FrameTooLarge},
 		"binary": {w.token(), func(c *window) {
 			if err := c.ws.Write(t.Context(), websocket.MessageBinary, []byte(`{"ping":{}}`)); err != nil {

@@ -44,7 +44,11 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test; nothing waits for it to pass.
-const patience = 20 * time.Second
+const patience = time.Minute
+
+// unhurried is a setting whose double everybody keeps to who works at all, however
+// busy the machine is, and that a test can wait for.
+const unhurried = 5 * time.Second
 
 // world is a gateway over HTTP on a NATS server of its own.
 type world struct {
@@ -121,6 +125,18 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	}
 	t.Cleanup(w.stop)
 	return w
+}
+
+// of is the gateway's side of a window, by the id that its welcome had.
+func (w *world) of(id string) *connection {
+	w.t.Helper()
+	for _, c := range w.s.hub.all() {
+		if c.id == id {
+			return c
+		}
+	}
+	w.t.Fatalf("nobody has the id %q", id)
+	return nil
 }
 
 // token is a token of anna for AA with the given grants, or all.
@@ -215,6 +231,7 @@ type frame struct {
 // window is a test's own plain WebSocket client.
 type window struct {
 	t       testing.TB
+	id      string // of the welcome
 	ws      *websocket.Conn
 	pending []frame
 }
@@ -238,9 +255,11 @@ func (w *world) dial(token string) *window {
 func (w *world) open(token string) *window {
 	w.t.Helper()
 	c := w.dial(token)
-	if f := c.next(); f.Welcome == nil {
+	f := c.next()
+	if f.Welcome == nil {
 		w.t.Fatalf("the first frame is %+v, not welcome", f)
 	}
+	c.id = f.Welcome.Connection
 	return c
 }
 

@@ -50,6 +50,7 @@ func TestRT7PresenceOverHTTPIsTheSameOnEveryGateway(t *testing.T) {
 	seen(t, roster.Person(anna), 2, a, b)
 	seen(t, roster.Person{Tenant: "AA", User: "a/b žlutý"}, 1, a, b)
 	for _, w := range []*world{a, b} {
+		w.eventually("all connections are known", func() bool { return w.s.who.Get(roster.Person(anna)).Connections == 3 })
 		p := w.presence("/v1/presence/anna?tenant=AA", w.token()).Presence
 		if !p.Online || p.Connections != 3 || p.Gateways != 2 || p.Since == nil || p.Since.Before(began) || p.User != "anna" {
 			t.Errorf("anna is %+v", p)

@@ -99,7 +99,7 @@ func TestGW2RecallIsTheLog(t *testing.T) {
 func TestGW2EverybodyComesBack(t *testing.T) {
 	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
 		t.Helper()
-		const clients, missed = 200, 300
+		const clients, missed = 100, 200
 		w := newWorld(t, memory)
 		var cursors []event.Cursor
 		for n := range missed {

@@ -34,7 +34,7 @@ func withAndWithoutMemory(t *testing.T, test func(t *testing.T, memory worldOpti
 func TestGW2ResumeSeam(t *testing.T) {
 	withAndWithoutMemory(t, func(t *testing.T, memory worldOption) {
 		t.Helper()
-		const events, clients = 3000, 8
+		const events, clients = 2000, 6
 		w := newWorld(t, memory)
 		start := w.open(w.token()).ask(`{"subscribe":{"topic":"invoices"}}`).Subscribed.Cursor
 
@@ -58,7 +58,7 @@ func TestGW2ResumeSeam(t *testing.T) {
 						t.Errorf("resume from %s: %+v", cursor, f.Error)
 						return
 					}
-					for cut := random.IntN(400); cut >= 0 && next < events; cut-- {
+					for cut := random.IntN(300); cut >= 0 && next < events; cut-- {
 						f := c.event()
 						if got, want := string(f.Event.Data), fmt.Sprint(next); got != want {
 							t.Errorf("client %d got event %s, want %s", n, got, want)
@@ -279,7 +279,7 @@ func TestEpochChange(t *testing.T) {
 // metric has moved before, and nobody else waits for it.
 func TestGW4SlowClient(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, configure(func(c *Config) { c.QueueBytes = 256 << 10; c.WriteTimeout = time.Second }))
+	w := newWorld(t, configure(func(c *Config) { c.QueueBytes = 256 << 10; c.WriteTimeout = unhurried }))
 	slow, quick := w.open(w.token()), w.open(w.token())
 	slow.ask(`{"subscribe":{}}`)
 	cursor := quick.ask(`{"subscribe":{}}`).Subscribed.Cursor

@@ -42,6 +42,7 @@ type Service struct {
 	maxEvent  int
 	nc        *nats.Conn
 	tokenLife time.Duration // the longest
+	drainEach time.Duration // see drain.go
 
 	hub     *hub
 	writers *writers
@@ -71,7 +72,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		config: o.Config, out: o.Env.Log, js: o.Env.Bus.JS, guard: o.Env.Guard, limits: o.Env.Limits, audit: o.Env.Audit, trace: o.Env.Tracer,
-		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes, nc: o.Env.Bus.NC, tokenLife: o.Env.TokenLife,
+		stats: newMetrics(o.Env.Registry), maxEvent: o.Env.MaxEventBytes, nc: o.Env.Bus.NC, tokenLife: o.Env.TokenLife, drainEach: defaultDrainEach,
 		hub: newHub(o.Config), wheel: newWheel(o.Config.PingEvery), writers: newWriters(),
 		ready: make(chan struct{}),
 	}

@@ -20,17 +20,18 @@ import (
 type session struct {
 	s    *Service
 	c    *connection
-	ctx  context.Context
+	ctx  context.Context // the gateway's: one for each connection would lie there for as long as that is open
 	pace pace
-	// resuming is closed when the catch-up in progress has ended.
+	// resuming is closed when the catch-up in progress has ended; giveUp ends it.
 	resuming chan struct{}
+	giveUp   context.CancelFunc
 }
 
 // end ends what the session still does in the background.
-func (n *session) end(cancel context.CancelFunc) {
-	cancel()
+func (n *session) end() {
 	if n.resuming != nil {
-		<-n.resuming
+		n.giveUp()
+		n.settle()
 	}
 }
 
@@ -206,9 +207,13 @@ func (n *session) resume(id string, r *gatewayv1.Resume) error {
 		}
 		want[f] = keys
 	}
-	n.resuming, err = n.s.startResume(n.ctx, n.c, resumption{cursor: cursor, want: want}, func() {
+	ctx, giveUp := context.WithCancel(n.ctx)
+	n.resuming, err = n.s.startResume(ctx, n.c, resumption{cursor: cursor, want: want}, func() {
 		n.send(&gatewayv1.ServerFrame{Id: id, Frame: &gatewayv1.ServerFrame_Resumed{Resumed: &gatewayv1.Resumed{Cursor: cursor.String()}}})
 	})
+	if n.giveUp = giveUp; n.resuming == nil {
+		giveUp()
+	}
 	return err
 }
 
@@ -219,5 +224,6 @@ func (n *session) settle() {
 		return
 	}
 	<-n.resuming // ends with the connection, too
-	n.resuming = nil
+	n.giveUp()
+	n.resuming, n.giveUp = nil, nil
 }

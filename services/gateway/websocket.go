@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -72,6 +73,7 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
+	writer.Settle()
 	ws.SetReadLimit(-1) // we limit, with a code of our own
 	if refused != nil {
 		principal = &auth.Principal{}
@@ -113,15 +115,15 @@ func offers(offered []string, ours string) bool {
 // the connection ends.
 func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 	defer s.endWebSocket(c, ws)
-	ctx, cancel := context.WithCancel(s.life)
-	session := &session{s: s, c: c, ctx: ctx, pace: newPace(s.config.MaxFrameRate)}
-	defer session.end(cancel)
+	session := &session{s: s, c: c, ctx: s.life, pace: newPace(s.config.MaxFrameRate)}
+	defer session.end()
 	aside(session.welcome)
 	for {
 		// No deadline and no cancel on reads: both would cost a timer or a goroutine
 		// per connection. The ping wheel finds the dead, and abort unblocks us.
 		kind, in, err := ws.Reader(context.Background())
 		if err != nil {
+			c.out.(lingering).linger(err) //nolint:errcheck,forcetypeassert // both sinks of a WebSocket are
 			return
 		}
 		message, err := io.ReadAll(io.LimitReader(in, int64(s.config.MaxFrameBytes)+1))
@@ -136,7 +138,9 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 		case kind != websocket.MessageText:
 			wrong = fault.InvalidFrame
 		default:
+			c.alive.Store(listening) // nobody reads its pongs meanwhile, which may take as long as a catch-up
 			aside(func() { session.message(message) })
+			c.alive.Store(time.Now().Unix())
 			if !c.isClosing() {
 				continue
 			}
@@ -241,6 +245,31 @@ func (o *webSocketSink) goodbye(code fault.Code) {
 	}
 	if err := o.socket.SetReadDeadline(time.Now().Add(closeWait)); err != nil {
 		o.abort()
+	}
+}
+
+// lingering is a sink whose client may have sent more than was read when it broke the
+// protocol.
+type lingering interface{ linger(why error) }
+
+// Of what a client has sent behind what it did wrong, so much is read, for so long.
+const (
+	lingerBytes = 1 << 20
+	lingerFor   = time.Second
+)
+
+// linger lets a client that broke the protocol see the close frame with which the
+// library has said so: closing with unread bytes would reset the connection, and lose
+// it. Who has closed or is gone is not waited for.
+func (o *webSocketSink) linger(why error) {
+	if websocket.CloseStatus(why) != -1 || errors.Is(why, io.EOF) || errors.Is(why, net.ErrClosed) {
+		return
+	}
+	if half, ok := o.socket.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if o.socket.SetReadDeadline(time.Now().Add(lingerFor)) == nil {
+		_, _ = io.CopyN(io.Discard, o.socket, lingerBytes) // whatever ends it
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -100,6 +101,11 @@ func (s *Service) turnWheel(ctx context.Context) {
 		}
 	}
 }
+
+// listening is when a connection was last heard of while we do not hear: what it has
+// said is still being answered. It is in the future; who is gone then is found by a
+// write that is not taken.
+const listening = math.MaxInt32 << 8
 
 // visit is one connection's turn.
 func (s *Service) visit(c *connection, now time.Time) {

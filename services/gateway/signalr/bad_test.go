@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/services/gateway/signalr/hubprotocol"
 )
 
 // post opens a connection that sends by POST, and reads what it is sent, hub messages
@@ -113,6 +114,36 @@ func TestSR1WrongPosts(t *testing.T) {
 				t.Errorf("somebody else: %s", got)
 			}
 		})
+	}
+}
+
+// MessagePack over long polls, in pieces and wrong.
+func TestSR1WrongPostsOfMessagePack(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t)
+	ask := hubprotocol.MessagePack.Append(nil, hubprotocol.Message{Kind: hubprotocol.Invocation, InvocationID: "1", Target: "Subscribe"})
+	for in, want := range map[string]string{
+		"\xff\xff\xff\xff\xff":              "invalid_frame: the length before a message is malformed",
+		"\x82\x80\x02":                      "frame_too_large: a hub message may have 32768 bytes",
+		"\x02\x91\xc1":                      "invalid_frame: a message is not an array that begins with its type",
+		"\x03\x92\x01\x80":                  "invalid_frame: ",
+		"{}\x1e" + strings.Repeat("x", 121): "invalid_frame: ", // JSON after all: { is the length 123
+	} {
+		query := "?id=" + r.negotiate("")
+		r.status("GET", query, "")
+		r.status("POST", query, `{"protocol":"messagepack","version":1}`+"\x1e")
+		if _, body := r.status("GET", query, ""); body != "{}\x1e" {
+			t.Fatalf("%q", body)
+		}
+		r.status("POST", query, string(ask[:5]))
+		r.status("POST", query, string(ask[5:]))
+		if _, body := r.status("GET", query, ""); !strings.Contains(body, "\xa11") {
+			t.Errorf("a call in two requests: %q", body)
+		}
+		r.status("POST", query, in)
+		if _, body := r.status("GET", query, ""); !strings.Contains(body, want) {
+			t.Errorf("%.20q: %q", in, body)
+		}
 	}
 }
 

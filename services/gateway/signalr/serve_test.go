@@ -82,6 +82,8 @@ func TestSR1StatusCodes(t *testing.T) {
 	}
 	streams := "?id=" + r.negotiate("")
 	r.call("GET", streams, "", stream...)
+	stateful := "?id=" + r.negotiate("&useStatefulReconnect=true")
+	r.open(stateful)
 	id := r.negotiate("")
 	over := "?id=" + r.negotiate("")
 	r.status("GET", over, "")
@@ -129,6 +131,8 @@ func TestSR1StatusCodes(t *testing.T) {
 		{"socket after the end", "GET", over, upgrade, 404, fault.ConnectionUnknown},
 		{"poll after the end", "GET", over, nil, 204, ""},
 		{"another user's poll", "GET", polls, []string{"Authorization", "Bearer eva"}, 403, fault.ConnectionForbidden},
+		{"another user's stream", "GET", "?id=" + id, append([]string{"Authorization", "Bearer eva"}, stream...), 403, fault.ConnectionForbidden},
+		{"another user's return", "GET", stateful, append([]string{"Authorization", "Bearer eva"}, upgrade...), 403, fault.ConnectionForbidden},
 		{"another user's send", "POST", polls, []string{"Authorization", "Bearer eva"}, 403, fault.ConnectionForbidden},
 		{"another user's delete", "DELETE", polls, []string{"Authorization", "Bearer eva"}, 403, fault.ConnectionForbidden},
 		{"another user's socket", "GET", "?id=" + id, append([]string{"Authorization", "Bearer eva"}, upgrade...), 403, fault.ConnectionForbidden},

@@ -12,11 +12,11 @@ import (
 )
 
 // Buffers of an open WebSocket, in place of net/http's two of 4 KiB. Client
-// frames are small, and our own data frames go past the outgoing buffer, which
-// only has to hold one control frame (127 bytes).
+// frames are small, and larger ones are read past the buffer; our own data frames go
+// past the outgoing one, which only has to hold a control frame (127 bytes).
 const (
-	readBuffer  = 512
-	writeBuffer = 256
+	readBuffer  = 256
+	writeBuffer = 128
 )
 
 // Socket is the network connection of one WebSocket. coder/websocket does
@@ -115,6 +115,19 @@ type Writer struct {
 	http.ResponseWriter
 	Timeout time.Duration // of one write
 	Socket  *Socket       // once it is hijacked
+
+	in    *bufio.Reader
+	early bool // frames came with the handshake
+}
+
+// Settle is called when websocket.Accept has returned. It lets the library, which
+// reads through a chain of readers because frames may have come with the handshake,
+// read the socket itself if there were none, as is usual: the chain would stay for as
+// long as the connection is open.
+func (w *Writer) Settle() {
+	if !w.early {
+		w.in.Reset(w.Socket)
+	}
 }
 
 // Hijack takes the connection over from net/http.
@@ -138,5 +151,6 @@ func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	// the early bytes must be buffered, not only reachable.
 	r := bufio.NewReaderSize(in, max(readBuffer, len(early)))
 	_, _ = r.Peek(len(early)) // reads them from memory
+	w.in, w.early = r, len(early) > 0
 	return w.Socket, bufio.NewReadWriter(r, bufio.NewWriterSize(w.Socket, writeBuffer)), nil
 }
