@@ -85,7 +85,7 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME (10s) each
 slow: $(BIN)/.gotestsum-$(GOTESTSUM_VERSION) ## Name the slowest tests
 	@go test -json -count 1 $(PACKAGES) | $(BIN)/gotestsum tool slowest --threshold 500ms
 
-clients: build ## Test with clients of others, from npm and in a browser (needs node, chromium)
+clients: build ## Test with clients of others, from npm and in a browser, behind nginx (needs all three)
 	@if [ -f tests/clients/package.json ]; then \
 	  cd tests/clients && npm ci --no-audit --no-fund && npm test; \
 	fi

@@ -88,6 +88,8 @@ error_log stderr warn;
 events {}
 http {
   access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
   map $http_upgrade $connection_upgrade {
     default upgrade;
     ''      '';

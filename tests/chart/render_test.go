@@ -4,10 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	v2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,9 +49,12 @@ func merge(into, over map[string]any) map[string]any {
 	return out
 }
 
+// loaded is the chart, read once; rendering only reads it.
+var loaded = sync.OnceValues(func() (*v2.Chart, error) { return loader.Load(dir) })
+
 // files renders the chart: templates by name.
 func files(vals map[string]any) (map[string]string, error) {
-	chart, err := loader.Load(dir)
+	chart, err := loaded()
 	if err != nil {
 		return nil, err
 	}

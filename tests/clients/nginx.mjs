@@ -34,7 +34,8 @@ export async function behindNginx(t, { change = (text) => text, settings = [] } 
     .replace(/server (live-belfry-\S+);/g, (_, service) => (service.includes("gateway") ? hosts.join(" ") : hosts[0]));
   const dir = await mkdtemp(join(tmpdir(), "belfry-nginx-"));
   await writeFile(join(dir, "nginx.conf"), text);
-  const nginx = spawn("nginx", ["-p", dir, "-e", "stderr", "-c", join(dir, "nginx.conf"), "-g", `pid ${dir}/pid;`], { stdio: ["ignore", "ignore", "pipe"] });
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }; // where Debian has it
+  const nginx = spawn("nginx", ["-p", dir, "-e", "stderr", "-c", join(dir, "nginx.conf"), "-g", `pid ${dir}/pid;`], { env, stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   nginx.stderr.setEncoding("utf8").on("data", (text) => (said += text));
   const ended = once(nginx, "exit");

@@ -6,7 +6,7 @@ import { behindNginx } from "../nginx.mjs";
 import { openStream } from "../sse.mjs";
 import { cable, happens, hub, open, patience, transports } from "../signalr.mjs";
 
-const many = 12; // windows of a kind: that all of them are on one gateway by chance is one in 2,000
+const many = 20; // windows of a kind: that all of them are on one gateway is no chance
 
 /** How many windows a gateway holds. */
 async function windows(gateway) {
