@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 
@@ -61,6 +62,14 @@ type loader struct {
 	warnings []string
 }
 
+// yamlSays is what is wrong with a file, on one line and without viper's preface.
+func yamlSays(err error) string {
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
 func (l *loader) readFile(o Options) error {
 	path := o.File
 	if path == "" {
@@ -75,7 +84,7 @@ func (l *loader) readFile(o Options) error {
 	}
 	l.layers.SetConfigType("yaml") // of which JSON is a part
 	if err := l.layers.ReadConfig(bytes.NewReader(b)); err != nil {
-		return fault.Wrap(fault.InvalidConfig, err, "config: %s is not YAML with keys: %s", path, err).With("field", "config")
+		return fault.Wrap(fault.InvalidConfig, err, "config: %s is not YAML with keys: %s", path, yamlSays(err)).With("field", "config")
 	}
 	for _, key := range l.layers.AllKeys() {
 		if !l.layers.IsSet(key) { // "key:" without a value

@@ -27,7 +27,7 @@ func (f field) set(raw any, source string) error {
 	case f.value.Type() == durationType:
 		d, err := parseDuration(s)
 		if !isText || err != nil {
-			return bad("a duration such as 30s, 10m, 1h30m or 14d")
+			return bad(aDuration)
 		}
 		f.value.SetInt(int64(d))
 	case f.value.Kind() == reflect.String:

@@ -142,6 +142,8 @@ func (c Config) Validate() error {
 		return invalid("nats.sync", "%q is not %s or always", c.NATS.Sync, syncEvery)
 	case c.NATS.Replicas < 1 || c.NATS.Replicas > 5 || c.NATS.Replicas%2 == 0:
 		return invalid("nats.replicas", "%d is not 1, 3 or 5", c.NATS.Replicas)
+	case !natsServers(c.NATS.URL):
+		return invalid("nats.url", "%q is not like nats://host:4222, several separated by commas", bus.Redact(c.NATS.URL))
 	case c.NATS.URL == "" && c.NATS.Replicas > 1:
 		return invalid("nats.replicas", "%d needs a cluster: set nats.url", c.NATS.Replicas)
 	case c.NATS.Password != "" && c.NATS.PasswordFile != "":
@@ -166,6 +168,19 @@ func (c Config) Validate() error {
 		return invalid("events.max_bytes", "%d is outside %d to %d", c.Events.MaxBytes, minEventBytes, maxEventBytes)
 	}
 	return nil
+}
+
+// natsServers says whether every address has a scheme that NATS knows, or none.
+func natsServers(urls string) bool {
+	for address := range strings.SplitSeq(urls, ",") {
+		scheme, _, ok := strings.Cut(strings.TrimSpace(address), ":")
+		switch {
+		case !ok || !strings.Contains(address, "://"): // host or host:port
+		case scheme != "nats" && scheme != "tls" && scheme != "ws" && scheme != "wss":
+			return false
+		}
+	}
+	return true
 }
 
 // ServicePassword is nats.password, or what nats.password_file holds. Code

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	objecteventv1 "github.com/belfry-events/belfry/proto/belfry/objectevent/v1"
 	"github.com/belfry-events/belfry/proto/belfry/objectevent/v1/objecteventv1connect"
 )
@@ -59,7 +60,7 @@ func (c *warner) ruleFlags(cmd *cobra.Command) {
 	fs.StringVar(&c.rule.TargetVerb, "verb", "", "their verb (default raised)")
 	fs.StringVar(&c.rule.Message, "message", "", "what they say; {{new.total}} stands for a value")
 	fs.StringVar(&c.rule.Severity, "severity", "", "info, warning or critical (default warning)")
-	fs.DurationVar(&c.throttle, "throttle", 0, "at most one alert per object in this time; 0 = every one")
+	config.DurationVar(fs, &c.throttle, "throttle", 0, "at most one alert per object in this time; 0 = every one")
 	fs.BoolVar(&c.rule.Disabled, "disabled", false, "raise nothing yet")
 	c.flags(cmd)
 }

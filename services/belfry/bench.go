@@ -13,6 +13,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/client"
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/proto/belfry/gateway/v1/gatewayv1connect"
@@ -91,7 +92,7 @@ prints what was measured so far.`,
 		RunE: b.perform,
 	}
 	fs := cmd.Flags()
-	fs.DurationVar(&b.within, "for", 5*time.Second, "how long each measurement takes at most")
+	config.DurationVar(fs, &b.within, "for", 5*time.Second, "how long each measurement takes at most")
 	fs.IntVar(&b.events, "events", 20_000, "events to publish as fast as they are acknowledged, twice: by Belfry's client and by the floor's; 0 = leave that out")
 	fs.IntVar(&b.windows, "windows", 100, "open windows; 0 = leave that out")
 	fs.IntVar(&b.rate, "rate", 20, "events per second to every window")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
 	"github.com/belfry-events/belfry/pkg/telemetry"
@@ -27,6 +28,9 @@ otherwise the parts that are not are listed, and the exit code is that of the fi
   belfry check --admin 127.0.0.1:9090 --timeout 2s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return fault.New(fault.UsageError, "--timeout: %s is not above 0", timeout)
+			}
 			if _, _, err := s.load(cmd); err != nil {
 				return err
 			}
@@ -45,7 +49,7 @@ otherwise the parts that are not are listed, and the exit code is that of the fi
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")
+	config.DurationVar(cmd.Flags(), &timeout, "timeout", 2*time.Second, "how long to wait for the answer")
 	s.flags(cmd.Flags(), "admin")
 	return cmd
 }
@@ -85,8 +89,8 @@ func askReady(ctx context.Context, c process.Config) (telemetry.State, error) {
 		return state, down(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&state); err != nil || state.Parts == nil {
-		return state, down(fmt.Errorf("status %s is no answer of /readyz: %w", resp.Status, err))
+	if json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&state) != nil || state.Parts == nil {
+		return state, down(fmt.Errorf("what it answers (%s) is not that of /readyz", resp.Status))
 	}
 	return state, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"os"
 
 	"github.com/belfry-events/belfry/pkg/bus"
@@ -29,7 +30,7 @@ func (s *settings) connect(ctx context.Context) (*client.Client, error) {
 	}
 	c, err := client.Connect(ctx, url, o)
 	if fault.CodeOf(err) == fault.Unavailable {
-		return nil, fault.Wrap(fault.Unavailable, err, "%s: %s (is belfry run running? belfry doctor knows more)", bus.Redact(url), err)
+		return nil, fault.Wrap(fault.Unavailable, errors.Unwrap(err), "%s: %s (is belfry run running? belfry doctor knows more)", bus.Redact(url), err)
 	}
 	return c, err
 }

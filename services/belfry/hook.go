@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/fault"
 	objecteventv1 "github.com/belfry-events/belfry/proto/belfry/objectevent/v1"
 	"github.com/belfry-events/belfry/proto/belfry/objectevent/v1/objecteventv1connect"
@@ -73,7 +74,7 @@ func newHookAdd(std stdio) *cobra.Command {
 	fs.StringArrayVar(&r.Events, "event", []string{"sys.userDelete"}, "what it is asked: sys.userDelete, frm.objectToDelete (repeatable)")
 	fs.StringArrayVar(&r.Topics, "topic", nil, "only about objects of this `topic` (repeatable; default all)")
 	fs.StringVar(&r.Url, "at", "", "`URL` where it is called over HTTP (default over NATS)")
-	fs.DurationVar(&timeout, "timeout", 2*time.Second, "how long it may take")
+	config.DurationVar(fs, &timeout, "timeout", 2*time.Second, "how long it may take")
 	fs.BoolVar(&r.FailOpen, "fail-open", false, "when it does not answer, allow (default refuse)")
 	fs.BoolVar(&r.Disabled, "disabled", false, "do not ask it yet")
 	c.flags(cmd)
@@ -179,6 +180,9 @@ func newHookVerdicts(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verdicts", Short: "Show what hooks said, and how long they took", Args: cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, _ []string) error {
+			if since <= 0 {
+				return fault.New(fault.UsageError, "--since: %s is not above 0", since)
+			}
 			r.Tenant, r.Since = c.tenant, timestamppb.New(time.Now().Add(-since))
 			all := &objecteventv1.ListVerdictsResponse{}
 			for more := true; more; more = all.GetMore() {
@@ -190,6 +194,9 @@ func newHookVerdicts(std stdio) *cobra.Command {
 				r.After, all.Cursor, all.More = page.GetCursor(), page.GetCursor(), page.GetMore()
 			}
 			return c.show(all, func() error {
+				if len(all.GetVerdicts()) == 0 {
+					return c.print("no verdicts")
+				}
 				for _, v := range all.GetVerdicts() {
 					about := fmt.Sprintf("%s %s to %s", v.GetTopic(), v.GetObject(), v.GetMode())
 					if v.GetDryRun() {
@@ -205,7 +212,7 @@ func newHookVerdicts(std stdio) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&r.Hook, "hook", "", "only of this hook")
 	cmd.Flags().StringVar(&r.DeletionId, "deletion", "", "only about this deletion `id`")
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "not older than this")
+	config.DurationVar(cmd.Flags(), &since, "since", 24*time.Hour, "not older than this")
 	c.flags(cmd)
 	return cmd
 }
@@ -249,7 +256,7 @@ func newHookRotate(std stdio) *cobra.Command {
 			})
 		}),
 	}
-	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old secret goes on signing beside it")
+	config.DurationVar(cmd.Flags(), &overlap, "overlap", 24*time.Hour, "how long the old secret goes on signing beside it")
 	c.flags(cmd)
 	return cmd
 }

@@ -77,6 +77,9 @@ func newMailboxSubscribe(std stdio) *cobra.Command {
 			}
 			r.CompCode, r.Topic = c.tenant, args[1]
 			answer, err := c.api.Subscribe(ctx, &r)
+			if fault.CodeOf(err) == fault.TopicUnknown {
+				return fault.Wrap(fault.TopicUnknown, err, "%s (belfry mailbox topics lists them, belfry mailbox describe makes one)", err)
+			}
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	mailboxv1 "github.com/belfry-events/belfry/proto/belfry/mailbox/v1"
@@ -53,6 +54,10 @@ BELFRY_EVENT_ID, BELFRY_MESSAGE_ID and BELFRY_DELIVERY_COUNT in its environment.
 			switch {
 			case p.lock < time.Second || p.lock > 12*time.Hour:
 				return fault.New(fault.UsageError, "--lock: %s is outside 1s to 12h", p.lock)
+			case p.retry < time.Second:
+				return fault.New(fault.UsageError, "--retry: %s is below 1s", p.retry)
+			case p.count < 0:
+				return fault.New(fault.UsageError, "--count: %d is below 0", p.count)
 			case p.command != "" && p.confirm:
 				return fault.New(fault.UsageError, "--exec confirms what its command has done; it goes without --confirm")
 			case p.command == "" && !p.confirm && p.count == 0:
@@ -75,8 +80,8 @@ BELFRY_EVENT_ID, BELFRY_MESSAGE_ID and BELFRY_DELIVERY_COUNT in its environment.
 	cmd.Flags().StringVar(&p.command, "exec", "", "run this shell `command` for each event, and confirm it on success")
 	cmd.Flags().BoolVar(&p.confirm, "confirm", false, "confirm each event that was printed")
 	cmd.Flags().IntVar(&p.count, "count", 0, "end after so many events (default 1 without --exec and --confirm, else never)")
-	cmd.Flags().DurationVar(&p.lock, "lock", time.Minute, "how long an event is locked; a command that runs longer keeps it")
-	cmd.Flags().DurationVar(&p.retry, "retry", 5*time.Second, "how long until a failed command is run again")
+	config.DurationVar(cmd.Flags(), &p.lock, "lock", time.Minute, "how long an event is locked; a command that runs longer keeps it")
+	config.DurationVar(cmd.Flags(), &p.retry, "retry", 5*time.Second, "how long until a failed command is run again")
 	p.flags(cmd)
 	return cmd
 }

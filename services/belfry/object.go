@@ -29,6 +29,7 @@ var operations = []reported{
 	{op: "purge", short: "Report that an object was deleted from the trash"},
 	{op: "forget", short: "Report that everything about an object was forgotten (GDPR)"},
 	{op: "status", short: "Report a user's new status", old: true, new: true},
+	{op: "activate", short: "Report that a licence was activated", new: true},
 }
 
 func newObject(std stdio) *cobra.Command {

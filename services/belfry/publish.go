@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
@@ -34,6 +35,9 @@ content of a file (@invoice.json), or what comes in (-); without it the event ha
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if e.Tenant == "" {
 				return fault.New(fault.UsageError, "--tenant is required: whose event is it?")
+			}
+			if wait <= 0 {
+				return fault.New(fault.UsageError, "--wait: %s is not above 0", wait)
 			}
 			if _, _, err := s.load(cmd); err != nil {
 				return err
@@ -75,7 +79,7 @@ content of a file (@invoice.json), or what comes in (-); without it the event ha
 	fs.StringVar(&e.ID, "id", "", "id of the event; the same id and source again is kept once (default: a new one)")
 	fs.StringVar(&e.Source, "source", e.Source, "who says so, a URI reference")
 	fs.StringVar(&e.DataContentType, "content-type", "", "media type of the data (default application/json)")
-	fs.DurationVar(&wait, "wait", 10*time.Second, "how long to try")
+	config.DurationVar(fs, &wait, "wait", 10*time.Second, "how long to try")
 	s.flags(fs, "nats-url", "nats-user", "nats-password-file", "nats-creds")
 	return cmd
 }
@@ -99,7 +103,7 @@ func readData(arg string, in io.Reader, limit int64) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the data: %w", err)
+		return nil, fault.Wrap(fault.UsageError, err, "data: %s", err)
 	}
 	if int64(len(b)) > limit {
 		return nil, fault.Field(fault.EventTooLarge, "data", "is above the maximum of %d bytes", limit)

@@ -104,6 +104,15 @@ It prints a URL to open and things to try.`,
 		root.AddCommand(add.cmd)
 	}
 	inOurOrder()
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" { // of what there is not
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				_, _, err := root.Find(args)
+				return err
+			}
+		}
+	}
 	root.SetHelpCommandGroupID(groupOperate)
 	return root
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/process"
 )
 
@@ -48,7 +49,11 @@ Every setting can also be an environment variable or a line in a file;
 			if err != nil {
 				return err
 			}
-			return p.Run(cmd.Context())
+			err = p.Run(cmd.Context())
+			if code := fault.CodeOf(err); code == fault.PortInUse || code == fault.DataDirInUse {
+				return fault.Wrap(code, err, "%s (is belfry running already? belfry doctor says)", err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringSliceVar(&names, "only", nil, "run only these `parts`, separated by commas: "+strings.Join(partNames(s.parts()), ", "))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/client"
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
 )
 
 func newTail(std stdio) *cobra.Command {
@@ -27,6 +28,12 @@ Ctrl-C. It reads over NATS, and goes on by itself when the server comes back.`,
   belfry tail --from-start --json | jq .data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			switch {
+			case count < 0:
+				return fault.New(fault.UsageError, "--count: %d is below 0", count)
+			case after != "" && o.FromStart:
+				return fault.New(fault.UsageError, "--after and --from-start exclude each other: where does it begin?")
+			}
 			if after != "" {
 				if o.After, err = event.ParseCursor(after); err != nil {
 					return err

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/belfry-events/belfry/pkg/auth"
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -23,11 +24,14 @@ func newToken(std stdio) *cobra.Command {
 A grant is subscribe:<topic>, publish:<topic> (a topic may be *), mailbox, realtime
 or admin. Without --grant the token may do everything but admin in its tenants.`,
 		Example: `  belfry token --user anna --tenant AA
-  belfry token --user erp --tenant AA --tenant BB --grant publish:invoices --ttl 720h`,
+  belfry token --user erp --tenant AA --tenant BB --grant publish:invoices --ttl 30d`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if c.Subject == "" {
 				return fault.New(fault.UsageError, "--user is required: who is the token for?")
+			}
+			if len(c.Tenants) == 0 && !cmd.Flags().Changed("grant") {
+				return fault.New(fault.UsageError, "--tenant is required without --grant: in which tenants may it do everything?")
 			}
 			if c.Grants = auth.Everything(); cmd.Flags().Changed("grant") {
 				if c.Grants, err = auth.ParseGrants(grants); err != nil {
@@ -57,7 +61,7 @@ or admin. Without --grant the token may do everything but admin in its tenants.`
 	fs.StringVar(&c.Subject, "user", "", "who the token is for (required)")
 	fs.StringArrayVar(&c.Tenants, "tenant", nil, "tenant it may act for (repeatable)")
 	fs.StringArrayVar(&grants, "grant", nil, "what it may do there (repeatable; default everything but admin)")
-	fs.DurationVar(&c.TTL, "ttl", time.Hour, "how long it is valid")
+	config.DurationVar(fs, &c.TTL, "ttl", time.Hour, "how long it is valid")
 	s.flags(fs, "data-dir")
 	return cmd
 }

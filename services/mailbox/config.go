@@ -1,9 +1,10 @@
 package mailbox
 
 import (
+	"cmp"
 	"time"
 
-	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/config"
 )
 
 // Config is what an operator may set; keys are under "mailbox.".
@@ -35,23 +36,14 @@ func Default() Config {
 
 // Validate names the first key whose value is impossible; code invalid_config.
 func (c Config) Validate() error {
-	for _, n := range []struct {
-		key      string
-		value    int64
-		min, max int64
-	}{
-		{"mailbox.expire_after", int64(c.ExpireAfter), int64(time.Hour), int64(10 * 365 * 24 * time.Hour)},
-		{"mailbox.warn_before", int64(c.WarnBefore), 0, int64(c.ExpireAfter)},
-		{"mailbox.grace", int64(c.Grace), 0, int64(365 * 24 * time.Hour)},
-		{"mailbox.sweep_every", int64(c.SweepEvery), int64(time.Second), int64(time.Hour)},
-		{"mailbox.max_subscriptions", int64(c.MaxSubscriptions), 1, 100_000},
-		{"mailbox.max_locks", int64(c.MaxLocks), 1, 10_000},
-		{"mailbox.max_backlog", int64(c.MaxBacklog), 1, 1 << 40},
-		{"mailbox.look_every", int64(c.LookEvery), int64(time.Second), int64(time.Minute)},
-	} {
-		if n.value < n.min || n.value > n.max {
-			return fault.Field(fault.InvalidConfig, n.key, "%d is outside %d to %d", n.value, n.min, n.max)
-		}
-	}
-	return nil
+	return cmp.Or(
+		config.Between("mailbox.expire_after", c.ExpireAfter, time.Hour, 10*365*24*time.Hour),
+		config.Between("mailbox.warn_before", c.WarnBefore, 0, c.ExpireAfter),
+		config.Between("mailbox.grace", c.Grace, 0, 365*24*time.Hour),
+		config.Between("mailbox.sweep_every", c.SweepEvery, time.Second, time.Hour),
+		config.Between("mailbox.max_subscriptions", c.MaxSubscriptions, 1, 100_000),
+		config.Between("mailbox.max_locks", c.MaxLocks, 1, 10_000),
+		config.Between("mailbox.max_backlog", c.MaxBacklog, 1, 1<<40),
+		config.Between("mailbox.look_every", c.LookEvery, time.Second, time.Minute),
+	)
 }

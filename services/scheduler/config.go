@@ -1,9 +1,11 @@
 package scheduler
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
+	"github.com/belfry-events/belfry/pkg/config"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/services/scheduler/calendar"
@@ -36,19 +38,13 @@ func Default() Config {
 
 // Validate names the first key whose value is impossible; code invalid_config.
 func (c Config) Validate() error {
-	for _, n := range []struct {
-		key      string
-		value    int64
-		min, max int64
-	}{
-		{"scheduler.max_per_tenant", int64(c.MaxPerTenant), 1, 10_000_000},
-		{"scheduler.keep_ended", int64(c.KeepEnded), int64(time.Second), int64(366 * 24 * time.Hour)},
-		{"scheduler.notify_timeout", int64(c.NotifyTimeout), int64(100 * time.Millisecond), int64(time.Minute)},
-		{"scheduler.notify_at_once", int64(c.NotifyAtOnce), 1, 4096},
-	} {
-		if n.value < n.min || n.value > n.max {
-			return fault.Field(fault.InvalidConfig, n.key, "%d is outside %d to %d", n.value, n.min, n.max)
-		}
+	if err := cmp.Or(
+		config.Between("scheduler.max_per_tenant", c.MaxPerTenant, 1, 10_000_000),
+		config.Between("scheduler.keep_ended", c.KeepEnded, time.Second, 366*24*time.Hour),
+		config.Between("scheduler.notify_timeout", c.NotifyTimeout, 100*time.Millisecond, time.Minute),
+		config.Between("scheduler.notify_at_once", c.NotifyAtOnce, 1, 4096),
+	); err != nil {
+		return err
 	}
 	_, err := c.strikes(time.Now())
 	return err
