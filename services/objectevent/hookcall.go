@@ -129,6 +129,8 @@ func outcomeOf(says hookSays, err error, mayRefuse bool, took time.Duration) (Ou
 		return TimedOut, fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
 	case errors.Is(err, nats.ErrNoResponders):
 		return Absent, "nobody listens"
+	case errors.Is(err, errSealed):
+		return Absent, errSealed.Error()
 	}
 	return Absent, "cannot be reached"
 }
@@ -189,7 +191,9 @@ func (c *caller) overHTTP(ctx context.Context, q *call, body []byte) ([]byte, er
 	r.Header.Set("Content-Type", eventJSON)
 	r.Header.Set("User-Agent", "Belfry-Hook/1")
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
-	sign(r.Header, q.hook.Secrets, q.about.ID+":"+q.hook.Name, time.Now(), body)
+	if !sign(r.Header, q.hook.Secrets, q.about.ID+":"+q.hook.Name, time.Now(), body) {
+		return nil, errSealed
+	}
 	resp, err := c.http.Do(r)
 	switch {
 	case errors.Is(err, errRedirected):

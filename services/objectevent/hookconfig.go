@@ -14,6 +14,7 @@ type HookConfig struct {
 	DeletionTTL time.Duration `config:"objectevent.deletion_ttl" usage:"how long a verdict holds: the deletion must be reported by then"`
 	Networks    []string      `config:"objectevent.hook_networks" usage:"private networks that hooks may be called in, e.g. 10.0.0.0/8,127.0.0.1/32, also over plain http; empty = public addresses over https only"`
 	CA          string        `config:"objectevent.hook_ca" usage:"PEM file of authorities that hooks' certificates are checked against; empty = the system's"`
+	KeyFile     string        `config:"objectevent.hook_key_file" usage:"file with keys, one per line, that hooks' secrets are sealed with in the store: the first seals, all open; empty = they lie there as they are"`
 	MaxHooks    int           `config:"objectevent.max_hooks" usage:"hooks that one tenant may register"`
 	Failures    int           `config:"objectevent.hook_failures" usage:"failures in a row after which a hook is not asked for a while"`
 	Pause       time.Duration `config:"objectevent.hook_pause" usage:"how long it is not asked, before one call tries it again"`

@@ -95,9 +95,13 @@ func newHooksWith(c HookConfig, env process.Env, resolve *net.Resolver) (*hooks,
 	if err != nil {
 		return nil, err
 	}
+	keys, err := newSealer(c.KeyFile)
+	if err != nil {
+		return nil, err
+	}
 	h := &hooks{
 		config: c, log: env.Log, limits: env.Limits, bus: env.Bus, events: eventlog.NewReader(env.Bus.NC), maxEvent: env.MaxEventBytes,
-		store: newHookStore(env.Bus.JS), deletions: newDeletions(env.Bus.JS), targets: &targets{allowed: networks},
+		store: newHookStore(env.Bus.JS, keys), deletions: newDeletions(env.Bus.JS), targets: &targets{allowed: networks},
 	}
 	client, err := h.targets.client(c.CA, resolve)
 	if err != nil {

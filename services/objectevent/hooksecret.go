@@ -37,7 +37,10 @@ const (
 
 // secret is one key of a hook.
 type secret struct {
-	Key   []byte    `json:"key"`
+	Key    []byte `json:"key,omitempty"`
+	Sealed []byte `json:"sealed,omitempty"` // instead of Key, in the store; see hookseal.go
+	By     string `json:"by,omitempty"`     // with which key
+
 	Until time.Time `json:"until,omitzero"` // zero = the newest, which signs until it is replaced
 }
 
@@ -65,12 +68,12 @@ func rotate(secrets []secret, now, until time.Time) []secret {
 	return all
 }
 
-// sign signs a call with every secret that has not ended.
-func sign(h http.Header, secrets []secret, id string, now time.Time, body []byte) {
+// sign signs a call with every secret that has not ended; false: there is none.
+func sign(h http.Header, secrets []secret, id string, now time.Time, body []byte) bool {
 	stamp := strconv.FormatInt(now.Unix(), 10)
 	var signatures []string
 	for _, s := range secrets {
-		if !s.Until.IsZero() && !s.Until.After(now) {
+		if !s.Until.IsZero() && !s.Until.After(now) || len(s.Key) == 0 {
 			continue
 		}
 		m := hmac.New(sha256.New, s.Key)
@@ -81,4 +84,5 @@ func sign(h http.Header, secrets []secret, id string, now time.Time, body []byte
 	h.Set(headerWebhookID, id)
 	h.Set(headerWebhookTimestamp, stamp)
 	h.Set(headerWebhookSignature, strings.Join(signatures, " "))
+	return len(signatures) > 0
 }

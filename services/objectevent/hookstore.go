@@ -17,9 +17,14 @@ const HooksBucket = "belfry_hooks"
 // hookStore reads and writes hooks. A tenant's are one document, so that asking
 // costs one read, and that read, answered by the bucket's leader, has every hook
 // whose registration was answered before: no copy in memory could promise that.
-type hookStore struct{ kept *bucket }
+type hookStore struct {
+	kept   *bucket
+	sealer sealer
+}
 
-func newHookStore(js jetstream.JetStream) hookStore { return hookStore{newBucket(js, HooksBucket)} }
+func newHookStore(js jetstream.JetStream, s sealer) hookStore {
+	return hookStore{newBucket(js, HooksBucket), s}
+}
 
 // tenantHooks is the document.
 type tenantHooks struct {
@@ -38,6 +43,7 @@ func (s hookStore) read(ctx context.Context, tenant string) (all tenantHooks, re
 		return all, 0, err
 	}
 	revision, err = s.kept.get(ctx, key, &all)
+	s.sealer.open(tenant, all.Hooks)
 	return all, revision, err
 }
 
@@ -83,6 +89,7 @@ func (s hookStore) change(ctx context.Context, tenant string, f func([]hook) ([]
 			return err
 		}
 		slices.SortFunc(all.Hooks, func(a, b hook) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+		all.Hooks = s.sealer.seal(tenant, all.Hooks)
 		_, err = s.kept.put(ctx, key, all, revision, 0)
 		if fault.CodeOf(err) != fault.Conflict || try == changeTries {
 			return err

@@ -95,6 +95,7 @@ func (s *Service) Ready() <-chan struct{} { return s.relays.Ready() }
 // Run works until ctx ends, then stores what is under way and gives its place away.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.hooks.stop()
+	s.hooks.crew.start(s.hooks.resealAll)
 	defer s.alerts.start(ctx)()
 	return s.relays.Run(ctx)
 }
