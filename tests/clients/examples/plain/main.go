@@ -1,9 +1,5 @@
-// Plain is a whole client of the plain WebSocket protocol (belfry.v1) that loses
-// nothing, with no package of Belfry's:
-//
-//	plain http://127.0.0.1:8080 "$TOKEN" '{"topic":"invoices"}'
-//
-// prints every event with its cursor. The protocol: proto/README.md §9.
+// Plain is a whole client of the plain WebSocket protocol (proto/README.md §9) that loses nothing, with
+// no package of Belfry's. It prints events: plain http://127.0.0.1:8080 "$TOKEN" '{"topic":"invoices"}'
 package main
 
 import (
@@ -12,68 +8,51 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// follow opens one connection, from a cursor if there is one, and answers the newest
-// cursor it saw when the connection ended, and why.
-func follow(url, token, subscription, cursor string) (string, error) {
-	ctx := context.Background()
-	url = "ws" + strings.TrimPrefix(url, "http") + "/v1/ws?access_token=" + token
-	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{"belfry.v1"}})
-	if err != nil {
-		return cursor, err
+// follow opens one connection, asks for events, and answers the newest cursor it saw and why it ended.
+func follow(url, token, ask, askAnew string) (cursor string, err error) {
+	ctx, cut := context.WithCancel(context.Background())
+	silence := time.AfterFunc(time.Minute, cut) // the server pings every 25 seconds
+	heard := func(context.Context, []byte) bool { return silence.Reset(time.Minute) }
+	o := &websocket.DialOptions{Subprotocols: []string{"belfry.v1"}, HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}, OnPingReceived: heard}
+	ws, _, err := websocket.Dial(ctx, url, o) //nolint:bodyclose // the library's
+	if err == nil {
+		ws.SetReadLimit(-1)
+		err = ws.Write(ctx, websocket.MessageText, []byte(ask))
 	}
-	ws.SetReadLimit(-1)
-	ask := `{"id":"1","subscribe":` + subscription + `}`
-	if cursor != "" {
-		ask = `{"id":"1","resume":{"cursor":"` + cursor + `","subscriptions":[` + subscription + `]}}`
-	}
-	if err := ws.Write(ctx, websocket.MessageText, []byte(ask)); err != nil {
-		return cursor, err
-	}
-	for {
-		_, message, err := ws.Read(ctx)
-		if err != nil {
-			return cursor, err
-		}
-		for line := range bytes.Lines(message) {
-			var f struct {
-				Cursor     string
-				Event      *struct{ Type, Data json.RawMessage }
-				Subscribed *struct{ Cursor string }
-				Error      *struct{ Code string }
-			}
-			switch err := json.Unmarshal(line, &f); {
-			case err != nil:
-				return cursor, err
-			case f.Subscribed != nil:
-				cursor = f.Subscribed.Cursor
-			case f.Event != nil:
-				cursor = f.Cursor
-				fmt.Fprintf(os.Stdout, "%s %s %s\n", f.Cursor, f.Event.Type, f.Event.Data)
-			case f.Error != nil && f.Error.Code == "cursor_gone":
-				return "", fmt.Errorf("gone: fetch your state anew") // what was missed is lost
-			case f.Error != nil:
-				return cursor, websocket.CloseError{Code: 4500, Reason: f.Error.Code}
+	for message := []byte(nil); err == nil; _, message, err = ws.Read(ctx) {
+		for line := range bytes.Lines(message) { // each is a frame
+			f := struct {
+				Cursor       *string // real-time events have none
+				Subscribed   struct{ Cursor *string }
+				Event, Error struct{ Type, Data, Code json.RawMessage }
+			}{Cursor: &cursor, Subscribed: struct{ Cursor *string }{&cursor}}
+			if err := json.Unmarshal(line, &f); f.Event.Type != nil {
+				fmt.Fprintf(os.Stdout, "%s %s %s\n", cursor, f.Event.Type, f.Event.Data)
+			} else if string(f.Error.Code) == `"cursor_gone"` { // what was missed is lost: fetch your state here
+				_ = ws.Write(ctx, websocket.MessageText, []byte(askAnew)) // a failure shows at the next Read
+			} else if err != nil || f.Error.Code != nil {
+				return cursor, websocket.CloseError{Code: 4500, Reason: string(line)}
 			}
 		}
 	}
+	return cursor, err
 }
 
 func main() {
-	for cursor, attempt := "", 0; ; attempt++ {
-		newest, err := follow(os.Args[1], os.Args[2], os.Args[3], cursor)
-		if newest != cursor {
-			cursor, attempt = newest, 0
-		}
+	for ask, attempt := `{"subscribe":`+os.Args[3]+`}`, 0; ; attempt++ {
+		newest, err := follow(os.Args[1]+"/v1/ws", os.Args[2], ask, `{"subscribe":`+os.Args[3]+`}`)
 		if code := websocket.CloseStatus(err); code >= 4500 && code <= 4999 {
 			fmt.Fprintln(os.Stderr, "refused:", err)
 			return
+		} else if newest != "" {
+			ask, attempt = `{"resume":{"cursor":"`+newest+`","subscriptions":[`+os.Args[3]+`]}}`, 0
 		}
 		fmt.Fprintln(os.Stderr, "cut:", err)
 		<-time.After(rand.N(min(30*time.Second, time.Second<<min(attempt, 5)))) // not all windows at once
