@@ -13,7 +13,7 @@ import (
 	"github.com/belfry-events/belfry/services/gateway/signalr/hubprotocol"
 )
 
-// post opens a connection that sends by POST, and reads what it is sent, hub messages
+// posting is a connection that sends by POST, and reads what it is sent, hub messages
 // one after the other.
 type posting struct {
 	r     *replica
