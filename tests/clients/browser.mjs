@@ -18,7 +18,7 @@ export class Console {
   static async open(t, browser, url) {
     const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
     const page = await context.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     const broken = [];
     page.on("pageerror", (e) => broken.push(String(e)));
     page.on("console", (m) => /Content Security Policy|404/.test(m.text()) && broken.push(m.text()));

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { Belfry } from "./belfry.mjs";
 
 const conf = readFileSync(new URL("./nginx.conf", import.meta.url), "utf8");
-const patience = 20_000;
+const patience = 60_000;
 
 /** A gateway alone, on the NATS and with the secret of a whole Belfry. */
 class Gateway extends Belfry {

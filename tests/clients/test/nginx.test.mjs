@@ -29,7 +29,7 @@ async function again(url, token, last) {
 
 const licence = { e: "portos.licence.activated" };
 
-test("behind nginx", { timeout: 110_000 }, async (t) => {
+test("behind nginx", { timeout: 500_000 }, async (t) => {
   const { url, first, second } = await behindNginx(t, { settings: ["gateway.drain_window=500ms"] });
 
   for (const transport of transports) {

@@ -190,7 +190,7 @@ suite("page", { timeout: 500_000 }, () => {
     await view.state("Refused: token_invalid \\(4531\\)");
 
     // One that runs out while the page is open.
-    await view.page.fill("#gate-token", await belfry.makeToken("--user", "eva", "--tenant", "AA", "--ttl", "3s"));
+    await view.page.fill("#gate-token", await belfry.makeToken("--user", "eva", "--tenant", "AA", "--ttl", "10s"));
     await view.page.click("#gate-form button");
     await view.state("Live");
     await view.state("Refused: token_expired \\(4532\\)");
