@@ -105,6 +105,33 @@ func TestTM8BadInput(t *testing.T) {
 	}
 }
 
+// TestTM8Quota: whoever is at the limit makes room by deleting, at once, and what
+// remains of deleted schedules does not add up; another tenant has a limit of its own.
+func TestTM8Quota(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Start(t, bustest.Spec(streams))
+	r := makeReplica(t, srv.Bus(), configure(func(c *Config) { c.MaxPerTenant = 3 }))
+	make1 := func(token string, i int) int {
+		status, _ := r.call("POST", "/v1/schedules", token, fmt.Sprintf(`{"id":"s%d","rule":{"every":"1h"},%s}`, i, event1))
+		return status
+	}
+	for i := range 10 {
+		if i >= 3 {
+			if status := make1(r.token(), i); status != 429 {
+				t.Fatalf("schedule %d above the limit: %d", i, status)
+			}
+			r.must("DELETE", fmt.Sprintf("/v1/schedules/s%d", i-3), r.token(), "")
+		}
+		if status := make1(r.token(), i); status != 200 {
+			t.Fatalf("schedule %d: %d", i, status)
+		}
+	}
+	other := r.sign(auth.Claims{Subject: "bob", Tenants: []string{"BB"}, Grants: auth.Everything(), TTL: time.Hour})
+	if status := make1(other, 0); status != 200 {
+		t.Errorf("the other tenant: %d", status)
+	}
+}
+
 // TestTM8Isolation: who may not do what a schedule does, does not learn of it.
 func TestTM8Isolation(t *testing.T) {
 	t.Parallel()

@@ -132,7 +132,7 @@ const stepSize = 2 * time.Second
 func (s *Service) watchSteps(ctx context.Context) {
 	tick := time.NewTicker(s.pace.steps)
 	defer tick.Stop()
-	began := time.Now()
+	began, wall := time.Now(), s.now().Round(0) // Round takes the monotonic reading off
 	var known time.Duration
 	for {
 		select {
@@ -140,9 +140,7 @@ func (s *Service) watchSteps(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
-		// Round takes the monotonic reading off.
-		step := now.Round(0).Sub(began.Round(0)) - now.Sub(began) - known
+		step := s.now().Round(0).Sub(wall) - time.Since(began) - known
 		if step.Abs() < stepSize {
 			continue
 		}

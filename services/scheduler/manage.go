@@ -197,6 +197,7 @@ func (s *Service) Delete(ctx context.Context, r *schedulerv1.DeleteRequest) (*sc
 	}
 	if a.may(have.definition) {
 		err = s.store.forget(ctx, a.address)
+		s.quotas.released(a.tenant)
 	}
 	return &schedulerv1.DeleteResponse{}, err
 }

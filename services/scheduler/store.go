@@ -326,6 +326,36 @@ func (s *store) count(ctx context.Context, pattern string) (uint64, error) {
 	return info.NumPending, nil
 }
 
+// countRemains is how many of the definitions under a pattern are what remains of
+// deleted schedules: those that will go by themselves. It reads the headers of all.
+func (s *store) countRemains(ctx context.Context, pattern string) (n uint64, err error) {
+	consumer, err := s.b.JS.OrderedConsumer(ctx, Schedules, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{pattern}, HeadersOnly: true, InactiveThreshold: 5 * time.Second,
+	})
+	if err != nil {
+		return 0, fault.Wrap(fault.Unavailable, err, "deleted schedules cannot be counted")
+	}
+	const page = 5000
+	for {
+		batch, err := consumer.FetchNoWait(page)
+		if err != nil {
+			return 0, fault.Wrap(fault.Unavailable, err, "deleted schedules cannot be counted")
+		}
+		read := 0
+		for m := range batch.Messages() {
+			if read++; m.Headers().Get(headerTTL) != "" {
+				n++
+			}
+		}
+		if err := batch.Error(); err != nil {
+			return 0, fault.Wrap(fault.Unavailable, err, "deleted schedules cannot be counted")
+		}
+		if read == 0 {
+			return n, nil
+		}
+	}
+}
+
 // put publishes one message of a run by hand.
 func (s *store) put(ctx context.Context, subj string, doc dueDoc) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

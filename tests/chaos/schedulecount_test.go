@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	rpc "connectrpc.com/connect"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -34,6 +35,9 @@ func (w *timers) arm(n int) {
 					return
 				}
 				_, err := client.Create(w.t.Context(), request(i, n))
+				for try := 0; try < 10 && rpc.CodeOf(err) == rpc.CodeUnavailable; try++ {
+					_, err = client.Create(w.t.Context(), request(i, n)) // the same again is the same
+				}
 				if err != nil {
 					ended <- fmt.Errorf("create schedule %d: %w", i, err)
 					return
