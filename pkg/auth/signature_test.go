@@ -121,7 +121,7 @@ func TestReplayAfterTheLeaderIsGone(t *testing.T) {
 	}
 	c.KillNode(c.Leader("KV_" + topology.Nonces))
 	c.AwaitLeader("KV_" + topology.Nonces)
-	bustest.Eventually(t, 20*time.Second, "the replay is refused for what it is", func() bool {
+	bustest.Eventually(t, time.Minute, "the replay is refused for what it is", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // what is sent to the old leader is never answered
 		defer cancel()
 		_, err := guard().HTTP(r.WithContext(ctx), []byte("{}"), false)
@@ -163,7 +163,7 @@ func TestHMACKeyFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		bustest.Eventually(t, 10*time.Second, what, has)
+		bustest.Eventually(t, time.Minute, what, has)
 	}
 	has := func(id string) func() bool { return func() bool { _, ok := f.HMACKey(id); return ok } }
 	change("the new key counts", strings.Replace(keyFile, "erp-1", "erp-2", 1), has("erp-2"))
@@ -175,7 +175,7 @@ func TestHMACKeyFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	bustest.Eventually(t, 10*time.Second, "no file changes nothing", has("erp-1"))
+	bustest.Eventually(t, time.Minute, "no file changes nothing", has("erp-1"))
 	change("it is back", strings.Replace(keyFile, "erp-1", "erp-3", 1), has("erp-3"))
 }
 

@@ -15,7 +15,7 @@ func TestWindowClosesWhileItWaits(t *testing.T) {
 	g := newGate(t)
 	w := open(t, g, OpenOptions{Token: "secret", BackoffMin: time.Hour, BackoffMax: time.Hour})
 	g.cut(websocket.StatusGoingAway, "")
-	bustest.Eventually(t, 10*time.Second, "the window has noticed", func() bool {
+	bustest.Eventually(t, patience, "the window has noticed", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.link == nil

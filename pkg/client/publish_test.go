@@ -19,7 +19,7 @@ func TestPublish(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
 	c := connect(t, s.URL(), Options{Source: "/billing"})
-	ctx := limited(t, 10*time.Second)
+	ctx := limited(t, patience)
 
 	first, err := c.Publish(ctx, event.Event{Tenant: "AA", Topic: "Invoices", Verb: "created", Data: []byte(`{}`)})
 	if err != nil || first.ID == "" || first.Cursor.Seq != 1 || first.Duplicate {
@@ -50,7 +50,7 @@ func TestPublishRefuses(t *testing.T) {
 		"too large":      {event.Event{Tenant: "AA", Topic: "a", Verb: "b", Data: big, DataContentType: "text/plain"}, fault.EventTooLarge},
 		"broken JSON":    {event.Event{Tenant: "AA", Topic: "a", Verb: "b", Data: []byte("{")}, fault.InvalidEvent},
 	} {
-		if _, err := c.Publish(limited(t, 5*time.Second), tc.event); fault.CodeOf(err) != tc.want {
+		if _, err := c.Publish(limited(t, patience), tc.event); fault.CodeOf(err) != tc.want {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
@@ -65,7 +65,7 @@ func TestPublishAsync(t *testing.T) {
 	s := bustest.Start(t)
 	const n = 5000
 	c := connect(t, s.URL(), Options{MaxPending: 64})
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	acks := make([]*Ack, n)
 	for i := range acks {
 		var err error
@@ -99,7 +99,7 @@ func TestPublishAsyncFull(t *testing.T) {
 		c.box.stall(time.Hour) // as if the log did not answer
 		var err error
 		n := 0
-		ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second) // it ends the wait for room
 		for ; err == nil && n < 100; n++ {
 			_, err = c.PublishAsync(ctx, invoice(n))
 		}
@@ -108,7 +108,7 @@ func TestPublishAsyncFull(t *testing.T) {
 		c.box.resumeAt = time.Time{} // it answers again
 		c.box.mu.Unlock()
 		c.box.wake()
-		if err := c.Flush(limited(t, 5*time.Second)); err != nil {
+		if err := c.Flush(limited(t, patience)); err != nil {
 			t.Errorf("%s: flush: %v", name, err)
 		}
 		if fault.CodeOf(err) != fault.Unavailable || !errors.Is(err, context.DeadlineExceeded) || n < 2 || n > 6 {
@@ -129,12 +129,12 @@ func TestConnectRefuses(t *testing.T) {
 		"wrong password": {s.URL(), Options{User: "service", Password: "wrong"}, fault.TokenInvalid},
 		"give up":        {s.URL(), Options{GiveUp: time.Hour}, fault.InvalidConfig},
 	} {
-		if _, err := Connect(limited(t, 5*time.Second), tc.url, tc.o); fault.CodeOf(err) != tc.want {
+		if _, err := Connect(limited(t, patience), tc.url, tc.o); fault.CodeOf(err) != tc.want {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
 	bare := bustest.Start(t, bustest.Bare())
-	if _, err := Connect(limited(t, 10*time.Second), bare.URL(), Options{}); fault.CodeOf(err).Kind() != fault.Down {
+	if _, err := Connect(limited(t, patience), bare.URL(), Options{}); fault.CodeOf(err).Kind() != fault.Down {
 		t.Errorf("without the log: %v", err)
 	}
 }
@@ -158,7 +158,7 @@ func TestFlush(t *testing.T) {
 	s := bustest.Start(t)
 	c := connect(t, s.URL(), Options{GiveUp: time.Millisecond})
 	c.box.stall(time.Hour)
-	ctx := limited(t, 10*time.Second)
+	ctx := limited(t, patience)
 	a, err := c.PublishAsync(ctx, invoice(1))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ func TestPublishThroughRestart(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
 	c := connect(t, s.URL(), Options{AckWait: time.Second})
-	ctx := limited(t, 30*time.Second)
+	ctx := limited(t, patience)
 	const n = 2000
 	for i := range n {
 		if i == n/2 {
@@ -44,7 +44,7 @@ func TestPublishThroughRestart(t *testing.T) {
 func TestTailThroughRestart(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 30*time.Second)
+	ctx := limited(t, patience)
 	writer, reader := connect(t, s.URL(), Options{}), connect(t, s.URL(), Options{})
 	f := follow(ctx, reader, TailOptions{FromStart: true, Tenants: []string{"AA"}})
 	publish(ctx, t, writer, 0, 100)
@@ -68,7 +68,7 @@ func TestTailThroughRestart(t *testing.T) {
 func TestTailOnCluster(t *testing.T) {
 	t.Parallel()
 	s := bustest.Cluster(t, 3)
-	ctx := limited(t, 90*time.Second)
+	ctx := limited(t, patience)
 	writer := connect(t, s.URL(), Options{AckWait: time.Second})
 	const step = 1500
 	var followers []*follower
@@ -122,7 +122,7 @@ func TestTailOnCluster(t *testing.T) {
 func TestTailOfReplacedLog(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 30*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	f := follow(ctx, c, TailOptions{FromStart: true})
 	publish(ctx, t, c, 0, 5)

@@ -86,10 +86,10 @@ func publish(ctx context.Context, t testing.TB, c *Client, from, n int) {
 func TestTailSeam(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 60*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	reader := connect(t, s.URL(), Options{})
-	const n = 10_000
+	const n = 4_000
 	publish(ctx, t, c, 0, n/4)
 	published := make(chan struct{})
 	go func() {
@@ -111,7 +111,7 @@ func TestTailSeam(t *testing.T) {
 func TestTailFromNow(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	publish(ctx, t, c, 0, 10)
 	r, err := c.Publish(ctx, invoice(10))
@@ -129,7 +129,7 @@ func TestTailFromNow(t *testing.T) {
 func TestTailFilters(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	raw := func(subj, data string, h nats.Header) {
 		t.Helper()
@@ -175,7 +175,7 @@ func TestTailFilters(t *testing.T) {
 func TestTailOverflow(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 30*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	f := follow(ctx, c, TailOptions{FromStart: true})
 	publish(ctx, t, c, 0, 1)
@@ -191,7 +191,7 @@ func TestTailOverflow(t *testing.T) {
 func TestTailWithoutFeed(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 30*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	tl := &tail{c: c}
 	got := make(chan Item)
@@ -222,7 +222,7 @@ func TestTailWithoutFeed(t *testing.T) {
 func TestTailHole(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	var got []string
 	tl := &tail{c: c, yield: func(it Item, _ error) bool {
@@ -259,7 +259,7 @@ func TestTailHole(t *testing.T) {
 func TestTailGone(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	publish(ctx, t, c, 0, 10)
 	state, err := c.reader.State(ctx)
@@ -288,7 +288,11 @@ func TestTailGone(t *testing.T) {
 		"last kept":    {TailOptions{After: at(state.Epoch, 5)}, ""},
 		"the end":      {TailOptions{After: at(state.Epoch, 10)}, ""},
 	} {
-		ctx, stop := context.WithTimeout(ctx, 400*time.Millisecond)
+		within := patience
+		if tc.want == "" {
+			within = 400 * time.Millisecond // nothing comes, and that is all
+		}
+		ctx, stop := context.WithTimeout(ctx, within)
 		for _, err := range c.Tail(ctx, tc.o) {
 			if tc.want == "" && (err == nil || ctx.Err() != nil) {
 				break
@@ -304,7 +308,7 @@ func TestTailGone(t *testing.T) {
 func TestTailEndsWithClient(t *testing.T) {
 	t.Parallel()
 	s := bustest.Start(t)
-	ctx := limited(t, 20*time.Second)
+	ctx := limited(t, patience)
 	c := connect(t, s.URL(), Options{})
 	f := follow(ctx, c, TailOptions{FromStart: true})
 	publish(ctx, t, c, 0, 1)

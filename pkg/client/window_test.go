@@ -19,7 +19,7 @@ func open(t testing.TB, g *gate, o OpenOptions) *Window {
 	t.Helper()
 	set(&o.BackoffMin, time.Millisecond)
 	set(&o.BackoffMax, 20*time.Millisecond)
-	w, err := Open(limited(t, 10*time.Second), g.url(), o)
+	w, err := Open(limited(t, patience), g.url(), o)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -30,7 +30,7 @@ func open(t testing.TB, g *gate, o OpenOptions) *Window {
 // take reads events e<from>… from the window.
 func take(t testing.TB, w *Window, from, n int) {
 	t.Helper()
-	ctx := limited(t, 10*time.Second)
+	ctx := limited(t, patience)
 	for i := from; i < from+n; i++ {
 		it, err := w.Next(ctx)
 		if err != nil || it.Event.ID != fmt.Sprintf("e%d", i) || it.Cursor.Seq != uint64(i+1) {
@@ -46,19 +46,19 @@ func TestWindow(t *testing.T) {
 	g := newGate(t)
 	g.publish(3)
 	w := open(t, g, OpenOptions{Token: "secret"})
-	at, err := w.Subscribe(limited(t, 5*time.Second), invoices)
+	at, err := w.Subscribe(limited(t, patience), invoices)
 	if err != nil || at.Seq != 3 {
 		t.Fatalf("subscribed at %v, %v", at, err)
 	}
 	g.publish(5)
 	take(t, w, 3, 5)
-	if _, err := w.Subscribe(limited(t, 5*time.Second), Subscription{Name: "frm.unknown"}); fault.CodeOf(err) != fault.UnknownName {
+	if _, err := w.Subscribe(limited(t, patience), Subscription{Name: "frm.unknown"}); fault.CodeOf(err) != fault.UnknownName {
 		t.Fatalf("unknown name: %v", err)
 	}
 	if _, err := w.Subscribe(t.Context(), Subscription{Name: "frm.objectInserted", Topic: "x"}); fault.CodeOf(err) != fault.InvalidRequest {
 		t.Fatalf("name and topic: %v", err)
 	}
-	if err := w.Unsubscribe(limited(t, 5*time.Second), Subscription{Topic: "INVOICES"}); err != nil {
+	if err := w.Unsubscribe(limited(t, patience), Subscription{Topic: "INVOICES"}); err != nil {
 		t.Fatal(err)
 	}
 	if g.tokens[0] != "Bearer secret" {
@@ -97,7 +97,7 @@ func TestWindowResumes(t *testing.T) {
 			}
 			// A subscription asked for while the wire is down is made when it is up.
 			g.cut(0, "")
-			if _, err := w.Subscribe(limited(t, 5*time.Second), Subscription{Topic: "orders"}); err != nil {
+			if _, err := w.Subscribe(limited(t, patience), Subscription{Topic: "orders"}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -121,7 +121,7 @@ func TestWindowFromCursor(t *testing.T) {
 	g.publish(10)
 	w := open(t, g, OpenOptions{Subscriptions: []Subscription{invoices}, Cursor: g.at(6)})
 	take(t, w, 6, 4)
-	_, err := Open(limited(t, 5*time.Second), g.url(), OpenOptions{
+	_, err := Open(limited(t, patience), g.url(), OpenOptions{
 		Subscriptions: []Subscription{invoices}, Cursor: event.Cursor{Epoch: "other001", Seq: 6},
 	})
 	if fault.CodeOf(err) != fault.CursorGone {
@@ -140,7 +140,7 @@ func TestWindowGone(t *testing.T) {
 	g.first = 5
 	g.mu.Unlock()
 	g.cut(0, "")
-	ctx := limited(t, 5*time.Second)
+	ctx := limited(t, patience)
 	if _, err := w.Next(ctx); fault.CodeOf(err) != fault.CursorGone {
 		t.Fatalf("want cursor_gone, got %v", err)
 	}
@@ -173,7 +173,7 @@ func TestWindowEnds(t *testing.T) {
 	g.mu.Lock()
 	g.refuse = fault.New(fault.TokenInvalid, "no")
 	g.mu.Unlock()
-	if _, err := Open(limited(t, 5*time.Second), g.url(), OpenOptions{}); fault.CodeOf(err) != fault.TokenInvalid {
+	if _, err := Open(limited(t, patience), g.url(), OpenOptions{}); fault.CodeOf(err) != fault.TokenInvalid {
 		t.Fatalf("open with a wrong token: %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestWindowRenewsTokenInPlace(t *testing.T) {
 		return fmt.Sprint(n.Add(1)), nil
 	}})
 	g.warn()
-	if _, err := w.Next(limited(t, 5*time.Second)); fault.CodeOf(err) != fault.GrantMissing {
+	if _, err := w.Next(limited(t, patience)); fault.CodeOf(err) != fault.GrantMissing {
 		t.Fatalf("what is not granted: %v", err)
 	}
 	g.publish(1)
@@ -258,7 +258,7 @@ func TestWindowRefuses(t *testing.T) {
 		"name and topic": {g.url(), OpenOptions{Subscriptions: []Subscription{{Name: "a", Verb: "b"}}}, fault.InvalidRequest},
 		"backoff":        {g.url(), OpenOptions{BackoffMin: time.Hour}, fault.InvalidConfig},
 	} {
-		if _, err := Open(limited(t, 5*time.Second), tc.url, tc.o); fault.CodeOf(err) != tc.want {
+		if _, err := Open(limited(t, patience), tc.url, tc.o); fault.CodeOf(err) != tc.want {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
