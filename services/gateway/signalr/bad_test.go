@@ -238,6 +238,34 @@ func TestSR1PollsStopUntaken(t *testing.T) {
 	})
 }
 
+// Who sends without end is not heard out: what is wrong in it ends the request.
+func TestSR1PostWithoutEnd(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t)
+	p := r.postingOver(longPoll)
+	p.shake()
+	in, out := io.Pipe()
+	go func() {
+		for {
+			if _, err := io.WriteString(out, strings.Repeat("garbage\x1e", 1000)); err != nil {
+				return
+			}
+		}
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", r.http.URL+"/hub"+p.query, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer anna")
+	if resp, err := http.DefaultClient.Do(req); err == nil { // the server may have closed while we wrote
+		_ = resp.Body.Close()
+	}
+	_ = in.Close()
+	if got, _ := p.next(); !strings.HasPrefix(got, `{"type":7,"error":"invalid_frame: `) {
+		t.Errorf("%s", got)
+	}
+}
+
 // HEAD is no GET: it opens nothing.
 func TestSR1Head(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,7 @@
 //
 //	POST negotiate ──▶ a sealed token, nothing is kept (token.go)
 //	     │
-//	GET  with the token: WebSocket, event stream, or long poll (websocket.go, sse.go, poll.go)
+//	GET  with the token: WebSocket, event stream, or long poll (socket.go, stream.go, poll.go)
 //	     │                POST brings what the client of the last two sends (serve.go)
 //	     ▼
 //	Conn: handshake, then calls in, one after the other (incoming.go, call.go)

@@ -35,7 +35,7 @@ func (c *Conn) receive(b []byte, from *source) {
 func (c *Conn) post(body io.Reader) error {
 	c.posts.Lock()
 	defer c.posts.Unlock()
-	err := c.readPieces(body, nil)
+	err := c.readPieces(untilOver{c, body}, nil)
 	if err == nil {
 		return nil
 	}
@@ -46,6 +46,19 @@ func (c *Conn) post(body io.Reader) error {
 		c.fail(err)
 	}
 	return err
+}
+
+// untilOver ends with the connection: nobody has to hear out who sends without end.
+type untilOver struct {
+	c *Conn
+	io.Reader
+}
+
+func (r untilOver) Read(b []byte) (int, error) {
+	if r.c.over.Load() {
+		return 0, io.EOF
+	}
+	return r.Reader.Read(b)
 }
 
 // take cuts messages out of the stream and handles them one after the other. What
