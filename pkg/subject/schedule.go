@@ -62,6 +62,9 @@ func TenantSchedules(tenant string) string {
 	return join(definition, tenant, "*")
 }
 
+// TenantHistory is what became of a tenant's schedules, history.<tenant>.*.
+func TenantHistory(tenant string) string { return join(history, escape(tenant), "*") }
+
 // Definition is where the schedule's definition is kept: def.<tenant>.<id>.
 func (s Schedule) Definition() string { return join(definition, s.tenant, s.id) }
 

@@ -88,11 +88,13 @@ func TestBackupKnowsEveryStream(t *testing.T) {
 // dead letter, an alert, a verdict, a deletion, trash, a schedule that has fired.
 func (p *platform) used(t *testing.T, dir string) (subscriber string) {
 	t.Helper()
-	cli := func(args ...string) {
+	cli := func(args ...string) (out string) {
 		t.Helper()
-		if out, err := belfry(t, "", append(args, "--tenant", "AA", "--http", strings.TrimPrefix(p.web, "http://"), "--data-dir", dir)...); err != nil {
+		var err error
+		if out, err = belfry(t, "", append(args, "--tenant", "AA", "--http", strings.TrimPrefix(p.web, "http://"), "--data-dir", dir)...); err != nil {
 			t.Fatalf("%v: %q %v", args, out, err)
 		}
+		return out
 	}
 	cli("mailbox", "describe", "invoices", "--description", "Invoices")
 	subscriber, _ = p.must(t, "/Events/Register", `{"subscriberName":"erp"}`)["subscriberId"].(string)
@@ -112,9 +114,10 @@ func (p *platform) used(t *testing.T, dir string) (subscriber string) {
 			event, _ := entry["event"].(map[string]any)
 			all[event["type"]] = true
 		}
-		return all["invoices.deleted"] && all["finance.raised"] && all["reports.due"] && all["users.created"]
+		waits := p.must(t, "/Events/Peek", `{"subscriberId":"`+subscriber+`","timeout":0}`)["messageCount"]
+		return all["invoices.deleted"] && all["finance.raised"] && all["reports.due"] && all["users.created"] && waits == 3.0 &&
+			strings.Contains(cli("hook", "verdicts", "--json"), `"guard"`)
 	})
-	p.must(t, "/Events/Peek", `{"subscriberId":"`+subscriber+`","timeout":60}`)
 	got := p.must(t, "/Events/Receive", `{"subscriberId":"`+subscriber+`"}`)
 	id, _ := got["messageId"].(string)
 	lock, _ := got["lockId"].(string)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -25,6 +26,7 @@ type Erased struct {
 	Events      int // in the log
 	Copies      int // waiting in mailboxes
 	DeadLetters int // of mailboxes
+	GivenUp     int // in DEADLETTERS
 }
 
 // usersTopic is the topic whose events are about the user that is their subject.
@@ -32,8 +34,9 @@ const usersTopic = "users"
 
 // Erase removes a person from what is stored (GDPR article 17): events of a tenant
 // that are for the user (recipient), by the user (senderuser, or the actor of a
-// change), or about the user (topic users), in the log and in every mailbox. Their
-// bytes are overwritten on the disk.
+// change), or about the user (topic users), and alerts about such changes; in the log,
+// in every mailbox, and among what relays gave up. Their bytes are overwritten on the
+// disk.
 //
 // What partners have confirmed already is theirs to erase. Only what was stored
 // when it began is looked at, and it may be repeated; so that no copy is made of an
@@ -58,6 +61,9 @@ func Erase(ctx context.Context, nc *nats.Conn, o EraseOptions) (done Erased, err
 		return done, err
 	}
 	if done.DeadLetters, err = e.stream(ctx, Stream, subject.MailboxDeadLetters, e.inMailbox); err != nil {
+		return done, err
+	}
+	if done.GivenUp, err = e.stream(ctx, topology.DeadLetters, subject.DeadLetters, e.givenUp); err != nil {
 		return done, err
 	}
 	if done.Copies > 0 && !o.DryRun {
@@ -106,36 +112,80 @@ func (e eraser) inMailbox(m message) bool {
 	return err == nil && ev.Tenant == e.o.Tenant && e.meant(&ev)
 }
 
-// meant says whether an event is for, by or about the user.
-func (e eraser) meant(ev *event.Event) bool {
-	user := e.o.User
-	if ev.Recipient == user || ev.SenderUser == user {
-		return true
+// givenUp is meant of a dead letter: an event, or the report of an operation.
+func (e eraser) givenUp(m message) bool {
+	subj := m.Header.Get(bus.HeaderSubject)
+	op, _, isOp := subject.ParseOperation(subj)
+	if isOp {
+		var err error
+		if subj, err = subject.Event(subject.Address{Tenant: op.Tenant, Topic: op.Topic, Verb: op.Op}); err != nil {
+			return false
+		}
 	}
-	if subject.Fold(ev.Topic) == usersTopic && (ev.Subject == user || subjectOf(ev) == user) {
-		return true
-	}
-	if ev.DataSchema != event.ChangeSchema {
+	ev := event.Decode(subj, m.Header, m.Data, event.Stored{Time: m.Time})
+	switch {
+	case ev.Tenant != e.o.Tenant:
 		return false
+	case isOp && subject.Fold(op.Topic) == usersTopic && op.Object == e.o.User:
+		return true
 	}
-	actor := ev.Change().Actor
-	return actor != nil && actor.User == user
+	return e.meant(&ev) || isOp && e.told(&ev)
 }
 
-// subjectOf is the object of a change, where the event itself does not name it.
-func subjectOf(ev *event.Event) string {
-	var c struct {
-		Resource struct {
-			ID string `json:"id"`
-		} `json:"resource"`
+// Where data tells of changes without being one.
+const (
+	alertSource  = "/objectevent/alerts"
+	refusedTopic = "operations" // operations.refused
+)
+
+// meant says whether an event is for, by or about the user.
+func (e eraser) meant(ev *event.Event) bool {
+	user, topic := e.o.User, subject.Fold(ev.Topic)
+	switch {
+	case ev.Recipient == user, ev.SenderUser == user, topic == usersTopic && ev.Subject == user:
+		return true
+	case ev.DataSchema == event.ChangeSchema, ev.Source == alertSource, topic == refusedTopic:
+		return e.told(ev)
 	}
-	if ev.DataSchema != event.ChangeSchema || json.Unmarshal(ev.Data, &c) != nil {
+	return false
+}
+
+// told says whether a change, an alert about one, or the refusal of one names the
+// user where it names people.
+func (e eraser) told(ev *event.Event) bool {
+	var d struct {
+		Actor    json.RawMessage `json:"actor"`
+		Resource json.RawMessage `json:"resource"`
+		Change   json.RawMessage `json:"change"` // of an alert
+		Topic    json.RawMessage `json:"topic"`  // of a refusal
+		Object   json.RawMessage `json:"object"` // of both
+	}
+	if json.Unmarshal(ev.Data, &d) != nil {
+		return false
+	}
+	user, of := e.o.User, text(d.Topic)+member(d.Change, "topic")
+	return member(d.Actor, "user") == user ||
+		subject.Fold(ev.Topic) == usersTopic && member(d.Resource, "id") == user ||
+		subject.Fold(of) == usersTopic && text(d.Object) == user
+}
+
+// member is a text in an object; "" if there is none.
+func member(object json.RawMessage, name string) string {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(object, &m) != nil {
 		return ""
 	}
-	return c.Resource.ID
+	return text(m[name])
+}
+
+func text(value json.RawMessage) (s string) {
+	if json.Unmarshal(value, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 // String says it for people.
 func (e Erased) String() string {
-	return fmt.Sprintf("%d events of the log, %d waiting in mailboxes, %d dead letters", e.Events, e.Copies, e.DeadLetters)
+	return fmt.Sprintf("%d events of the log, %d waiting in mailboxes, %d dead letters of mailboxes, %d given up", e.Events, e.Copies, e.DeadLetters, e.GivenUp)
 }
