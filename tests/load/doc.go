@@ -20,6 +20,8 @@
 //	storm      everybody resumes at once after         the limits it must stay below; publishes before
 //	           kill -9; publishes meanwhile
 //	relay      a relay working off a full stream       the same messages in as many raw atomic batches
+//	mailbox    peek, receive and confirm over HTTP     three HTTP calls that do nothing, and then the steps on
+//	                                                   NATS; raw: both, in a program that does nothing else
 //	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 //
 // Events to users are real-time ones, and stored ones with -durable. CPU figures of

@@ -25,7 +25,8 @@ const (
 
 // measureMailbox times the cycle of peek, receive and confirm over HTTP, with few
 // mailboxes and with many, beside the bound that empty HTTP calls and the raw steps
-// on NATS set together.
+// on NATS set together, as if each had the machine to itself in turn; and beside one
+// program that does both.
 func measureMailbox(ctx context.Context, p plan) (figures []figure, err error) {
 	for _, n := range p.mailboxes {
 		f, err := measureCycle(ctx, p, n)
@@ -50,13 +51,13 @@ func measureCycle(ctx context.Context, p plan, n int) (_ []figure, err error) {
 	}
 	resting := o.service.rss()
 
-	empty, err := startSelf(ctx, "-serve", "empty")
+	bare, err := o.bare(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _, failed := empty.stop(); err = errors.Join(err, failed) }()
+	defer func() { _, failed := bare.service.stop(); err = errors.Join(err, failed) }()
 
-	var ours, most []pace
+	var ours, most, both []pace
 	for range p.rounds {
 		// About twice what is confirmed in a run, so that nobody finds nothing.
 		want := max(int(p.length.Seconds()*10_000), n) / mailboxShare
@@ -67,24 +68,34 @@ func measureCycle(ctx context.Context, p plan, n int) (_ []figure, err error) {
 		if err != nil {
 			return nil, err
 		}
-		calls, err := o.timed(empty, func() (int, error) { return emptyCalls(ctx, p, empty.http, o.service.token) })
+		calls, err := o.timed(bare.service, func() (int, error) { return emptyCalls(ctx, p, bare.service.http, o.service.token) })
 		if err != nil {
 			return nil, err
 		}
-		steps, err := rawSteps(ctx, p, o.cluster, n)
+		boxes, err := fillBare(ctx, p, o.cluster, n)
 		if err != nil {
 			return nil, err
 		}
-		ours, most = append(ours, cycles), append(most, bound(calls, steps))
+		steps, err := o.timed(nil, func() (int, error) { return boxes.cycles(p) })
+		if err != nil {
+			return nil, err
+		}
+		together, err := o.timed(bare.service, func() (int, error) { return bare.cycles(ctx, p, n) })
+		if err != nil {
+			return nil, err
+		}
+		ours, most, both = append(ours, cycles), append(most, bound(calls, steps)), append(both, together)
 	}
 	wake, floor, err := o.wake(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, b := medianPace(ours), medianPace(most)
+	a, b, c := medianPace(ours), medianPace(most), medianPace(both)
+	rate := numbers(fmt.Sprintf("mailbox, %d: peek+receive+confirm/s", n), "%.0f", []float64{a.rate}, []float64{b.rate})
+	rate.raw = fmt.Sprintf("%.0f", c.rate)
 	return []figure{
-		numbers(fmt.Sprintf("mailbox, %d: peek+receive+confirm/s", n), "%.0f", []float64{a.rate}, []float64{b.rate}),
-		{name: fmt.Sprintf("mailbox, %d: CPU µs each, service+NATS+partner", n), ours: a.each.String(), reference: b.each.String()},
+		rate,
+		{name: fmt.Sprintf("mailbox, %d: CPU µs each, service+NATS+partner", n), ours: a.each.String(), reference: b.each.String(), raw: c.each.String()},
 		durations(fmt.Sprintf("mailbox, %d: publish to answered peek, p50", n), wake, floor),
 		{name: fmt.Sprintf("mailbox, %d: memory of the service, MiB", n), ours: strconv.FormatInt(resting>>20, 10)},
 	}, nil
@@ -110,6 +121,22 @@ func openPostOffice(ctx context.Context, p plan) (*postOffice, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// bare is a program with n boxes that does the same steps on the same NATS server,
+// and nothing else. Its partners begin with the last box; steps begin with the first.
+func (o *postOffice) bare(ctx context.Context, n int) (*postOffice, error) {
+	service, err := startSelf(ctx, "-serve", "bare", "-nats", o.url)
+	if err != nil {
+		return nil, err
+	}
+	service.token = o.service.token
+	b := *o
+	b.service, b.ids = service, make([]string, n)
+	for i := range b.ids {
+		b.ids[i] = strconv.Itoa(n - 1 - i)
+	}
+	return &b, nil
 }
 
 func (o *postOffice) close(ctx context.Context) error {

@@ -25,8 +25,10 @@ func (c *cluster) spent(service *program) (e effort) {
 	return e
 }
 
-func (e effort) plus(o effort, times time.Duration) effort {
-	return effort{e.service + times*o.service, e.nats + times*o.nats, e.partners + times*o.partners}
+// plus adds so many times what o is.
+func (e effort) plus(o effort, times int64) effort {
+	add := func(a, b time.Duration) time.Duration { return time.Duration(int64(a) + times*int64(b)) }
+	return effort{add(e.service, o.service), add(e.nats, o.nats), add(e.partners, o.partners)}
 }
 
 func (e effort) by(n int) effort {

@@ -35,7 +35,7 @@ type figure struct {
 func main() {
 	p := plan{mailboxes: []int{100, 10_000}}
 	only := flag.String("only", "", "measure only these, separated by commas: "+names())
-	serve := flag.String("serve", "", "be a reference server: start, prepared, raw, empty (internal)")
+	serve := flag.String("serve", "", "be a reference server: start, prepared, raw, bare (internal)")
 	natsURL := flag.String("nats", "", "NATS of the reference server (internal)")
 	flag.StringVar(&p.belfry, "belfry", "bin/belfry", "the program to measure")
 	flag.StringVar(&p.gateway, "gateway", "bin/gateway", "the gateway, where it runs on its own")
@@ -65,8 +65,8 @@ func main() {
 		err = measure(ctx, p, *only)
 	case "start":
 		err = serveStart(ctx)
-	case "empty":
-		err = serveEmpty(ctx)
+	case "bare":
+		err = serveBare(ctx, *natsURL)
 	case "prepared", "raw":
 		err = serveReference(ctx, *serve, *natsURL)
 	case "publisher":
