@@ -23,6 +23,7 @@ export class Console {
     page.on("pageerror", (e) => broken.push(String(e)));
     page.on("console", (m) => /Content Security Policy|404/.test(m.text()) && broken.push(m.text()));
     t.after(() => assert.deepEqual(broken, [], "the page has errors"));
+    t.after(() => context.close()); // or it goes on showing what other tests publish
     await page.goto(url);
     return new Console(page);
   }
