@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Spec, o Options) (Rep
 
 // try calls JetStream until it gives an answer that repeating would not change.
 func (e *ensurer) try(ctx context.Context, what string, call func(context.Context) error) error {
+	var answer error // the latest that the server gave: the last try may be cut off without one
 	for wait := firstTry; ; wait = min(2*wait, tryTimeout) {
 		once, cancel := context.WithTimeout(ctx, wait)
 		err := call(once)
@@ -81,9 +83,12 @@ func (e *ensurer) try(ctx context.Context, what string, call func(context.Contex
 		if !transient(err) {
 			return explain(what, err)
 		}
+		if _, ok := errors.AsType[*jetstream.APIError](err); ok {
+			answer = err
+		}
 		select {
 		case <-ctx.Done():
-			return outOfTime(what, err)
+			return outOfTime(what, cmp.Or(answer, err))
 		case <-time.After(retryWait):
 		}
 	}
