@@ -38,6 +38,7 @@ func TestRefused(t *testing.T) {
 		"a typo inside":        {"{gateway: {replicas: 3}}", "'replicas' not allowed"},
 		"text for a number":    {"{gateway: {replicaCount: '3'}}", "got string, want integer"},
 		"an unknown mode":      {"{nats: {mode: embedded}}", "nats/mode"},
+		"a cluster of one":     {"{nats: {cluster: {replicaCount: 1}}}", "at '/nats/cluster/replicaCount': value must be one of 3, 5"},
 		"two copies":           {"{nats: {streamReplicas: 2}}", "nats/streamReplicas"},
 		"a URL that is none":   {"{nats: {external: {url: 'x:4222'}}}", "nats/external/url"},
 		"latest":               {"{image: {tag: latest}}", "image/tag"},
