@@ -22,6 +22,8 @@
 //	relay      a relay working off a full stream       the same messages in as many raw atomic batches
 //	mailbox    peek, receive and confirm over HTTP     three HTTP calls that do nothing, and then the steps on
 //	                                                   NATS; raw: both, in a program that does nothing else
+//	schedules  armed, started again, and firing; the   JetStream's own timer in the same stream: a message
+//	           memory of NATS and of the scheduler     each, that fires once and that nobody arms again
 //	tokens     a token's text to a principal           golang-jwt, its text to claims, by one core
 //
 // Events to users are real-time ones, and stored ones with -durable. CPU figures of
