@@ -67,7 +67,7 @@ func (m *Mux) OpenAPI() ([]byte, error) {
 		"openapi": "3.1.1",
 		"info": object{
 			"title": "Belfry", "version": "v1", "license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
-			"description": "Every method also answers as a NATS request on the subject x-nats-subject, with the header Authorization.",
+			"description": "Every method also answers as a NATS request, on the subject that it names (x-nats-subject), with the header Authorization.",
 		},
 		"paths": paths, "tags": tags,
 		"security": []object{{"token": []string{}}},
