@@ -29,7 +29,7 @@ suite("signalr and tokens", { concurrency: true, timeout: 500_000 }, () => {
     test(`a token that runs out: the client comes back with another: ${transport}`, async (t) => {
       const { tenant, sign } = world();
       const long = await sign("--user", "anna");
-      const tokens = [await sign("--user", "anna", "--ttl", "8s")];
+      const tokens = [await sign("--user", "anna", "--ttl", "15s")];
       const factory = () => tokens.shift() ?? long;
       if (transport === "WebSockets") tokens.push(tokens[0]); // asked once more, for the socket
       const { connection, inbox } = build(belfry.url, factory, { transport, reconnect });
