@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
@@ -31,8 +32,18 @@ func NewRegistry(service, version string) *prometheus.Registry {
 //	GET /metrics       Prometheus
 //	GET /debug/pprof/  profiles
 //
+// Among the metrics is what /readyz says, as belfry_ready: an alert has no probe to ask.
+//
 // It has no access control: its listener is for the machine, or the cluster.
 func AdminHandler(reg *prometheus.Registry, health *Health) *http.ServeMux {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "belfry_ready", Help: "1 while /readyz answers 200, else 0.",
+	}, func() float64 {
+		if health.State(context.Background()).Ready { // bounded by itself
+			return 1
+		}
+		return 0
+	}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, struct {

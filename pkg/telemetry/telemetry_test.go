@@ -203,6 +203,7 @@ func TestAdminHandler(t *testing.T) {
 		{"/healthz", `{"alive":true}`, 200},
 		{"/readyz", `{"ready":false,"parts":[{"name":"bus","ready":false,"code":"unavailable","message":"not connected"}]}`, 503},
 		{"/metrics", `belfry_build_info{service="gateway",version="v1"} 1`, 200},
+		{"/metrics", "\nbelfry_ready 0\n", 200},
 		{"/debug/pprof/", "goroutine", 200},
 		{"/debug/pprof/cmdline", "", 200},
 	} {
@@ -212,6 +213,9 @@ func TestAdminHandler(t *testing.T) {
 	}
 	h.Add("bus", func(context.Context) error { return nil })
 	if w := get("/readyz"); w.Code != 200 || strings.TrimSpace(w.Body.String()) != `{"ready":true,"parts":[{"name":"bus","ready":true}]}` {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := get("/metrics"); !strings.Contains(w.Body.String(), "\nbelfry_ready 1\n") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
