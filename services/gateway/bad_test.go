@@ -323,3 +323,80 @@ func TestGW1Handshake(t *testing.T) {
 		}
 	}
 }
+
+// GW1: what is wrong in a handshake is told in our form, as everything is, and what is
+// wrong in a query is not left out: a misspelt filter would mean everything.
+func TestGW1WrongRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good := map[string]string{"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+	for _, c := range []struct {
+		header, value string
+		code          fault.Code
+	}{
+		{"Sec-WebSocket-Version", "12", fault.UnsupportedProtocol},
+		{"Sec-WebSocket-Version", "", fault.UnsupportedProtocol},
+		{"Sec-WebSocket-Key", "", fault.InvalidRequest},
+		{"Sec-WebSocket-Key", "c2hvcnQ=", fault.InvalidRequest},
+		{"Sec-WebSocket-Protocol", "belfry.v2, graphql-ws", fault.UnsupportedProtocol},
+		{"Connection", "keep-alive", fault.InvalidRequest},
+		{"Upgrade", "h2c", fault.InvalidRequest},
+	} {
+		var headers []string
+		for name, value := range good {
+			if name != c.header {
+				headers = append(headers, name, value)
+			}
+		}
+		if status, body := w.call(http.MethodGet, "/v1/ws", w.token(), "", append(headers, c.header, c.value)...); status != http.StatusBadRequest || !strings.Contains(body, `"`+string(c.code)+`"`) {
+			t.Errorf("%s %q: %d %s", c.header, c.value, status, body)
+		}
+	}
+	var upgrade []string
+	for name, value := range good {
+		upgrade = append(upgrade, name, value)
+	}
+	for path, field := range map[string]string{
+		"/v1/sse?topics=invoices":             "topics",
+		"/v1/sse?Topic=invoices":              "Topic",
+		"/v1/sse?topic=invoices&tenant=":      "",
+		"/v1/sse?tenant=AA&tenant=BB":         "tenant",
+		"/v1/sse?topic=%zz":                   "query",
+		"/v1/sse?topic=invoices;verb=created": "query",
+		"/v1/sse?nothing":                     "nothing",
+		"/v1/ws?topic=invoices":               "topic",
+		"/v1/ws?code=%zz":                     "query",
+		"/v1/ws?access_token=x&access_token=": tokenParameter,
+	} {
+		if field == "" {
+			w.stream(path, w.token()).next()
+			continue
+		}
+		if status, body := w.call(http.MethodGet, path, w.token(), "", upgrade...); status != http.StatusBadRequest || !strings.Contains(body, "invalid_request") || !strings.Contains(body, field) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}
+
+// A client that sends too much of anything is closed: pings, pongs and empty messages
+// are frames as well.
+func TestFrameRateOfEveryKind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, configure(func(c *Config) { c.MaxFrameRate = 1 }))
+	for name, frame := range map[string][]byte{
+		"pings": {0x89, 0x80, 0, 0, 0, 0}, "pongs": {0x8a, 0x80, 0, 0, 0, 0}, "empty messages": {0x81, 0x80, 0, 0, 0, 0}, "blank lines": masked("\n\n \n"),
+	} {
+		conn := w.bare()
+		go func() {
+			for {
+				if _, err := conn.Write(frame); err != nil {
+					return // closed, as it should be
+				}
+			}
+		}()
+		if code, reason := closeOf(t, conn); code != fault.RateLimited.CloseCode() {
+			t.Errorf("%s: closed with %d %q", name, code, reason)
+		}
+		_ = conn.Close()
+	}
+}

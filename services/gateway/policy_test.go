@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,5 +82,22 @@ func TestGW4DropOldest(t *testing.T) {
 	}
 	if c.closing != fault.SlowConsumer || counter(stats.near) == 0 || counter(stats.cuts.WithLabelValues("AA")) != 1 {
 		t.Errorf("durable events alone are too much: closing %q", c.closing)
+	}
+}
+
+// SR4: what expires while it waits for its client is not written, and is counted; what
+// waits beside it is.
+func TestSR4ExpiresWhileItWaits(t *testing.T) {
+	t.Parallel()
+	out, stats := &paper{}, newMetrics(prometheus.NewRegistry())
+	c := &connection{principal: &auth.Principal{}, out: out, limit: 1 << 20, stats: stats, writing: true} // somebody writes
+	soon := time.Now().Add(50 * time.Millisecond)
+	for _, it := range []*item{{body: []byte("a\n")}, {body: []byte("b\n"), expires: soon.UnixNano()}, {body: []byte("c\n"), expires: soon.Add(time.Hour).UnixNano()}} {
+		c.deliver(it)
+	}
+	<-time.After(time.Until(soon))
+	c.flush()
+	if got := out.text.String(); got != "a\nc\n" || counter(stats.dropped.WithLabelValues(dropExpired)) != 1 || c.waiting != 0 {
+		t.Errorf("written %q; %d bytes wait", got, c.waiting)
 	}
 }

@@ -305,3 +305,42 @@ func TestRT1BareExpiredAndBroken(t *testing.T) {
 		}
 	}
 }
+
+// RT4: whatever is real-time is in no stream, before and after it has been delivered.
+func TestRT4NothingIsStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stored := func() map[string]uint64 {
+		t.Helper()
+		last := map[string]uint64{}
+		streams := w.nats.Bus().JS.ListStreams(t.Context())
+		for s := range streams.Info() {
+			last[s.Config.Name] = s.State.LastSeq
+		}
+		if err := streams.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return last
+	}
+	c := w.open(w.token())
+	c.ask(`{"subscribe":{"name":"presence"}}`)
+	c.ask(`{"subscribe":{"name":"frm.time.Noon"}}`)
+	before := stored()
+	for _, to := range []realtime.Recipient{anna, {Tenant: "AA"}, {}} {
+		if _, err := realtime.Notify(t.Context(), w.app(), to, "NOT", text(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.nats.Bus().NC.Publish("clock._.Noon", nil); err != nil {
+		t.Fatal(err)
+	}
+	eva := w.open(w.as("eva", "AA"))
+	for seen := map[string]int{}; seen["NOT"] < 3 || seen["frm.time.Noon"] < 1 || seen["presence.online"] < 1; {
+		f := c.event()
+		seen[f.Event.Type]++
+	}
+	_ = eva.ws.CloseNow()
+	if d := cmp.Diff(before, stored()); d != "" || len(before) == 0 {
+		t.Errorf("stored: (-before +after)\n%s", d)
+	}
+}

@@ -85,22 +85,35 @@ func unwrapText(e *fault.Error) string {
 	return ""
 }
 
-// message handles the frames of one WebSocket message. A client that sends too many
-// is closed.
+// message handles the frames of one WebSocket message.
 func (n *session) message(text []byte) {
 	now := time.Now()
+	if len(bytes.TrimSpace(text)) == 0 {
+		n.count(now)
+	}
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if !n.pace.allow(now) {
-			n.s.stats.limited(limitFrames, n.c.principal)
-			n.s.record(n.ctx, n.c, api.Entry{What: "frame", Code: fault.RateLimited})
-			n.c.shut(fault.RateLimited)
+		if !n.count(now) {
 			return
 		}
 		n.frame(line)
 	}
+}
+
+// count counts one frame: a line, an empty message, a ping or a pong. A client that
+// sends too many is closed.
+func (n *session) count(now time.Time) bool {
+	if n.pace.allow(now) {
+		return true
+	}
+	if !n.c.isClosing() {
+		n.s.stats.limited(limitFrames, n.c.principal)
+		n.s.record(n.ctx, n.c, api.Entry{What: "frame", Code: fault.RateLimited})
+		n.c.shut(fault.RateLimited)
+	}
+	return false
 }
 
 func (n *session) frame(line []byte) {
@@ -130,7 +143,7 @@ func (n *session) frame(line []byte) {
 	case *gatewayv1.ClientFrame_Ping:
 		reply = &gatewayv1.ServerFrame{Frame: &gatewayv1.ServerFrame_Pong{Pong: &gatewayv1.Pong{}}}
 	default:
-		err = fault.New(fault.InvalidFrame, "a frame needs one of subscribe, unsubscribe, resume, ping, token")
+		err = fault.New(fault.InvalidFrame, "a frame needs one of subscribe, unsubscribe, resume, narrow, ping, token")
 	}
 	switch {
 	case err != nil:

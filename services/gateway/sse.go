@@ -23,7 +23,11 @@ func (s *Service) serveSSE(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	query := r.URL.Query()
+	query, err := query(r, ofStreams)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
 	want, err := wanted(query, principal)
 	if err != nil {
 		api.WriteError(w, r, err)

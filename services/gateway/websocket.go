@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -26,15 +27,7 @@ const closeWait = 5 * time.Second
 
 // serveWebSocket is GET /v1/ws.
 func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		api.WriteError(w, r, fault.Field(fault.InvalidRequest, "Upgrade", "this route speaks WebSocket only; /v1/sse is the same feed over plain HTTP"))
-		return
-	}
-	if !offers(r.Header.Values("Sec-WebSocket-Protocol"), Subprotocol) {
-		api.WriteError(w, r, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol))
-		return
-	}
-	codes, err := narrowQuery(r.URL.Query())
+	codes, err := handshake(w.Header(), r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
@@ -56,10 +49,11 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if s.config.Compression {
 		compression = websocket.CompressionNoContextTakeover // nothing is kept between two messages
 	}
-	var c *connection
+	n := &session{s: s, ctx: s.life, pace: newPace(s.config.MaxFrameRate)}
 	alive := func() {
-		if c != nil {
-			c.alive.Store(time.Now().Unix())
+		if n.c != nil {
+			n.c.alive.Store(time.Now().Unix())
+			n.count(time.Now())
 		}
 	}
 	ws, err := websocket.Accept(writer, r, &websocket.AcceptOptions{
@@ -83,8 +77,7 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if w.Header().Get("Sec-WebSocket-Extensions") != "" { // the client offered, and has it
 		out = &deflatingSink{webSocketSink{ws: ws, socket: writer.Socket}, s.config.WriteTimeout}
 	}
-	var full error
-	c, full = s.newConnection(plain, principal, out, codes)
+	c, full := s.newConnection(plain, principal, out, codes)
 	switch {
 	case full != nil:
 		code := fault.CodeOf(full)
@@ -96,8 +89,45 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		c.shut(fault.CodeOf(refused))
 		go s.endWebSocket(c, ws)
 	default:
-		go s.readWebSocket(c, ws) // net/http frees the request's memory when we return
+		n.c = c
+		go n.read(ws) // net/http frees the request's memory when we return
 	}
+}
+
+// handshake checks what of a request can be wrong before anybody asks who sends it,
+// so that errors are told in our form: the library's are text. It answers the codes
+// that the connection is narrowed to. Codes invalid_request, unsupported_protocol,
+// unknown_name.
+func handshake(answer http.Header, r *http.Request) (codeSet, error) {
+	h := r.Header
+	switch key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(h.Get("Sec-WebSocket-Key"))); {
+	case !strings.EqualFold(h.Get("Upgrade"), "websocket") || !hasToken(h.Values("Connection"), "upgrade"):
+		return 0, fault.Field(fault.InvalidRequest, "Upgrade", "this route speaks WebSocket only; /v1/sse is the same feed over plain HTTP")
+	case !r.ProtoAtLeast(1, 1):
+		return 0, fault.Field(fault.InvalidRequest, "Upgrade", "a WebSocket begins with HTTP/1.1")
+	case h.Get("Sec-WebSocket-Version") != "13":
+		answer.Set("Sec-WebSocket-Version", "13") // RFC 6455 §4.4
+		return 0, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Version", "we speak 13")
+	case err != nil || len(key) != 16 || len(h.Values("Sec-WebSocket-Key")) != 1:
+		return 0, fault.Field(fault.InvalidRequest, "Sec-WebSocket-Key", "must be 16 bytes in base64")
+	case !offers(h.Values("Sec-WebSocket-Protocol"), Subprotocol):
+		return 0, fault.Field(fault.UnsupportedProtocol, "Sec-WebSocket-Protocol", "we speak %s", Subprotocol)
+	}
+	q, err := query(r, ofWindows)
+	if err != nil {
+		return 0, err
+	}
+	return narrowQuery(q)
+}
+
+// hasToken says whether lists of a header have a token, compared ignoring case.
+func hasToken(lists []string, token string) bool {
+	for _, list := range lists {
+		if slices.ContainsFunc(splitList(list), func(s string) bool { return strings.EqualFold(s, token) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // offers says whether a client that offers these subprotocols will take ours; one
@@ -111,13 +141,13 @@ func offers(offered []string, ours string) bool {
 	return len(offered) == 0
 }
 
-// readWebSocket is the connection's one goroutine: it reads client frames until
-// the connection ends.
-func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
+// read is the connection's one goroutine: it reads client frames until the
+// connection ends.
+func (n *session) read(ws *websocket.Conn) {
+	s, c := n.s, n.c
 	defer s.endWebSocket(c, ws)
-	session := &session{s: s, c: c, ctx: s.life, pace: newPace(s.config.MaxFrameRate)}
-	defer session.end()
-	aside(session.welcome)
+	defer n.end()
+	aside(n.welcome)
 	for {
 		// No deadline and no cancel on reads: both would cost a timer or a goroutine
 		// per connection. The ping wheel finds the dead, and abort unblocks us.
@@ -139,7 +169,7 @@ func (s *Service) readWebSocket(c *connection, ws *websocket.Conn) {
 			wrong = fault.InvalidFrame
 		default:
 			c.alive.Store(listening) // nobody reads its pongs meanwhile, which may take as long as a catch-up
-			aside(func() { session.message(message) })
+			aside(func() { n.message(message) })
 			c.alive.Store(time.Now().Unix())
 			if !c.isClosing() {
 				continue

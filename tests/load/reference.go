@@ -112,7 +112,7 @@ func (s *reference) prepared(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n") // a failure shows at the client
-	topic := r.URL.Query().Get("topic")
+	topic := r.Header.Get(topicHeader)
 	go func() {
 		if err := skipFrame(rw.Reader); err != nil {
 			return
@@ -145,7 +145,7 @@ func (s *reference) raw(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	topic := r.URL.Query().Get("topic")
+	topic := r.Header.Get(topicHeader)
 	for first := true; ; first = false {
 		if _, _, err := ws.Read(context.Background()); err != nil {
 			s.remove(topic)

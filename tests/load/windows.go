@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,12 +102,15 @@ func closeWindows(all []*window) {
 }
 
 func (w *window) handshake(addr, token, topic string) error {
-	return w.upgrade("/v1/ws?topic="+topic, addr, token)
+	return w.upgrade("/v1/ws", addr, token, topicHeader+": "+topic)
 }
 
-func (w *window) upgrade(path, addr, token string) error {
+// topicHeader tells a reference what is subscribed to; it does not read the frame.
+const topicHeader = "X-Topic"
+
+func (w *window) upgrade(path, addr, token string, headers ...string) error {
 	_, err := fmt.Fprintf(w.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr, token)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", path, addr, token, lines(headers))
 	if err != nil {
 		return err
 	}
@@ -119,6 +123,15 @@ func (w *window) upgrade(path, addr, token string) error {
 			return nil
 		}
 	}
+}
+
+// lines are headers as they are sent.
+func lines(headers []string) string {
+	var b strings.Builder
+	for _, h := range headers {
+		b.WriteString(h + "\r\n")
+	}
+	return b.String()
 }
 
 // subscribe waits for the answer, and keeps its cursor.
