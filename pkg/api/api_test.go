@@ -152,6 +152,7 @@ func TestServer(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/things/{id}", func(w http.ResponseWriter, r *http.Request) { api.WriteJSON(w, 200, r.PathValue("id")) })
 	mux.HandleFunc("POST /v1/things/{id}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("OPTIONS /v2/", func(http.ResponseWriter, *http.Request) {}) // as a preflight of all of it
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("no paper") })
 	mux.HandleFunc("GET /late-panic", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202); panic("no ink") })
 	mux.HandleFunc("GET /own-policy", func(w http.ResponseWriter, _ *http.Request) {
@@ -166,6 +167,7 @@ func TestServer(t *testing.T) {
 	}{
 		{"GET", "/v1/things/7?access_token=hunter2", 200, `"7"`},
 		{"GET", "/v1/thing", 404, `{"code":"not_found","message":"there is no such route"}`},
+		{"GET", "/v2/thing", 404, `{"code":"not_found","message":"there is no such route"}`},
 		{"DELETE", "/v1/things/7", 405, `{"code":"method_not_allowed","message":"DELETE is not a method of this route; it has GET, HEAD, POST"}`},
 		{"GET", "/panic?access_token=hunter2", 500, `{"code":"internal","message":"internal error"}`},
 		{"GET", "/late-panic", 202, ""},

@@ -57,8 +57,8 @@ func Routes(mux *http.ServeMux) http.Handler {
 		// The mux's own answer tells the two cases apart.
 		probe := &probe{header: http.Header{}}
 		h.ServeHTTP(probe, r)
-		if probe.status == http.StatusMethodNotAllowed {
-			allow := probe.header.Get("Allow")
+		// A preflight is answered for a whole tree of paths, whether or not they are routes.
+		if allow := probe.header.Get("Allow"); probe.status == http.StatusMethodNotAllowed && allow != http.MethodOptions {
 			w.Header().Set("Allow", allow)
 			WriteError(w, r, fault.New(fault.MethodNotAllowed, "%s is not a method of this route; it has %s", r.Method, allow))
 			return
