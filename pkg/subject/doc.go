@@ -24,6 +24,7 @@
 //	op.<tenant>.<topic>.<op>.<object>    what a source system did, kept in OPERATIONS
 //	op.<0-7>.<tenant>.….<object>           as it is stored there
 //	trash.<tenant>.<topic>.<object>      trash state, kept in TRASH
+//	trash._.fence.<partition>            what a worker writes there first
 //	hook.<tenant>.<name>                 a hook is asked               (never stored)
 //	verdict.<tenant>.<hook>              what hooks answered, kept in VERDICTS
 //	def.<tenant>.<schedule>              a schedule's definition, kept in SCHEDULES; beside it

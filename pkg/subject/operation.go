@@ -92,6 +92,13 @@ func Trash(tenant, topic, object string) (string, error) {
 	return join(trash, escape(tenant), escape(Fold(topic)), escape(object)), nil
 }
 
+// TrashFence is the record in TRASH that whoever works off a partition writes first,
+// trash._.fence.<partition>: no tenant is called so. Whatever has it has all that was
+// written before.
+func TrashFence(partition int) string {
+	return join(trash, Platform, "fence", strconv.Itoa(partition))
+}
+
 // TopicTrash is the filter for all trash records of a topic. Codes invalid_name,
 // invalid_topic.
 func TopicTrash(tenant, topic string) (string, error) {

@@ -1,7 +1,9 @@
 package objectevent
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -256,5 +258,35 @@ func TestOE6OneOfSeveralIsRefused(t *testing.T) {
 	w.next()
 	if status, _ := w.call(http.MethodGet, "/v1/operations/5", w.token(), ""); status != http.StatusNotFound {
 		t.Error("the first one was taken")
+	}
+}
+
+// TestOE4AnAnswerAllowsOneDeletion: what comes back from the trash and goes there again
+// needs another answer; the operation that used the first one, reported again, does not.
+func TestOE4AnAnswerAllowsOneDeletion(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	for _, id := range []string{"first", "second"} {
+		w.deletion(id, Deletion{Topic: "users", Object: "9", Mode: ToTrash, Verdict: Allowed})
+	}
+	for i, step := range []struct{ id, op, deletion, want string }{
+		{"a", "trash", "first", "raised"},
+		{"a", "trash", "first", "duplicate"},
+		{"b", "restore", "", "raised"},
+		{"a", "trash", "first", "duplicate"},
+		{"c", "trash", "first", "deletion_expired"},
+		{"d", "trash", "second", "raised"},
+		{"e", "purge", "", "raised"},
+		{"f", "insert", "", "raised"},
+		{"g", "trash", "second", "deletion_expired"},
+		{"h", "trash", "", "raised"},
+	} {
+		_, answer := w.report(fmt.Sprintf(`{"id":%q,"topic":"users","object":"9","op":%q,"deletionId":%q,"actor":{"user":"anna"}}`, step.id, step.op, step.deletion))
+		if got := cmp.Or(answer["state"], answer["code"]); got != step.want {
+			t.Errorf("%d, %s %s: %v", i, step.op, step.deletion, answer)
+		}
+		if details, _ := answer["details"].(map[string]any); answer["code"] != "" && answer["code"] != nil && details["field"] != "deletionId" {
+			t.Errorf("%d: no field in %v", i, answer)
+		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 // one session; Open forgets it.
 type worker struct {
 	name      string // of the relay
+	partition int
 	bus       *bus.Bus
 	events    *eventlog.Reader
 	trash     *trash
@@ -54,7 +55,7 @@ type hand struct {
 // newWorker makes the worker of a partition.
 func (s *Service) newWorker(partition int) *worker {
 	w := &worker{
-		name: relayName(partition), bus: s.bus, events: s.events, trash: s.trash, deletions: s.hooks.deletions,
+		name: relayName(partition), partition: partition, bus: s.bus, events: s.events, trash: s.trash, deletions: s.hooks.deletions,
 		stats: s.stats, log: s.log, trace: s.trace, maxEvent: s.maxEvent,
 	}
 	_ = w.Open(context.Background(), event.Cursor{}) // it never fails
@@ -69,7 +70,7 @@ func relayName(partition int) string { return relayPrefix + strconv.Itoa(partiti
 // Open forgets everything: another worker may have been at work since.
 func (w *worker) Open(context.Context, event.Cursor) error {
 	w.hand, w.ids, w.moving = map[uint64]*hand{}, map[string]uint64{}, map[string]uint64{}
-	w.versions, w.trashy, w.lookout = newVersions(), map[string]bool{}, newLookout(w.trash)
+	w.versions, w.trashy, w.lookout = newVersions(), map[string]bool{}, newLookout(w.trash, w.partition)
 	return nil
 }
 

@@ -72,7 +72,11 @@ func (w *worker) hasTrash(ctx context.Context, tenant, topic string) (bool, erro
 	if has, ok := w.trashy[key]; ok {
 		return has, nil
 	}
-	has, err := w.trash.has(ctx, tenant, topic)
+	filter, err := subject.TopicTrash(tenant, topic)
+	if err != nil {
+		return false, err
+	}
+	has, err := w.lookout.has(ctx, filter)
 	if err != nil {
 		return false, err
 	}
@@ -99,6 +103,9 @@ func (w *worker) check(ctx context.Context, m relay.Message, o *operation, r rul
 	if o.deletion != "" {
 		if _, err := w.deletions.check(ctx, o.deletion, o.Tenant, o.Topic, o.Subject, o.mode(), m.Stored); err != nil {
 			return err
+		}
+		if record.Asked == o.deletion && !record.covers(m.At) {
+			return fault.Field(fault.DeletionExpired, "deletionId", "has allowed one deletion, and the object has come back since; ask again")
 		}
 	}
 	if o.ObjectVersion == nil || knownOperations[o.name].first || record.At == m.At {

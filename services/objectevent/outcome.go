@@ -39,10 +39,20 @@ func (s *Service) outcomes(ctx context.Context, ops []operation, at []uint64, qu
 			continue // the same
 		}
 		if len(ops) == 1 && out.GetState() == string(outcomeRefused) {
-			return nil, fault.New(fault.Code(out.GetCode()), "%s", out.GetMessage())
+			return nil, refusalOf(out)
 		}
 	}
 	return answer, nil
+}
+
+// refusalOf is the fault of an operation that was refused, with its field, which its text
+// begins with.
+func refusalOf(out *objecteventv1.Outcome) error {
+	err := fault.New(fault.Code(out.GetCode()), "%s", out.GetMessage())
+	if field, _, found := strings.Cut(out.GetMessage(), ": "); found && !strings.Contains(field, " ") {
+		err = err.With("field", field)
+	}
+	return err
 }
 
 // await waits until every partition has passed the last of the operations, or

@@ -11,7 +11,6 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
-	"github.com/belfry-events/belfry/pkg/subject"
 )
 
 // trashRecord says where an object is, and which operation brought it there:
@@ -27,6 +26,9 @@ type trashRecord struct {
 	Before  whereabouts  `json:"before"`
 	After   whereabouts  `json:"after"`
 	Version *int64       `json:"version,omitempty"` // of the object, when it was moved
+	// Asked is the deletion that brought it to the trash last, also when it is back: one
+	// answer allows one deletion.
+	Asked string `json:"asked,omitempty"`
 
 	revision uint64 // sequence in TRASH; 0 = there is no record
 }
@@ -58,15 +60,14 @@ type trash struct {
 	js jetstream.JetStream
 }
 
-// read is the record under a subject, which may be a filter: then the newest; in the
-// leader's word. A record without revision: there is none. Code unavailable.
-func (t *trash) read(ctx context.Context, subj string) (r trashRecord, under string, err error) {
+// read is the record under a subject, in the leader's word, which is not enough to
+// decide by: see lookout. A record without revision: there is none. Code unavailable.
+func (t *trash) read(ctx context.Context, subj string) (r trashRecord, err error) {
 	m, err := lastMessage(ctx, t.nc, Trash, subj)
 	if err != nil || m == nil {
-		return r, "", err
+		return r, err
 	}
-	r, err = parseTrash(m.Subject, m.Data, m.Seq)
-	return r, m.Subject, err
+	return parseTrash(m.Subject, m.Data, m.Seq)
 }
 
 func parseTrash(subj string, data []byte, seq uint64) (r trashRecord, err error) {
@@ -80,21 +81,12 @@ func parseTrash(subj string, data []byte, seq uint64) (r trashRecord, err error)
 	return r, nil
 }
 
-// has says whether anything is, or was, in the trash of a topic.
-func (t *trash) has(ctx context.Context, tenant, topic string) (bool, error) {
-	filter, err := subject.TopicTrash(tenant, topic)
-	if err != nil {
-		return false, err
-	}
-	r, _, err := t.read(ctx, filter)
-	return r.revision != 0, err
-}
-
 // trashMove is a record to be, over the one of a revision.
 type trashMove struct {
 	where  string
 	record trashRecord
 	over   uint64
+	at     uint64 // its sequence, or that of what covers it, when it is written
 }
 
 // movesAtOnce is how many moves are under way at a time: eight partitions together
@@ -136,7 +128,8 @@ func (t *trash) writeSome(ctx context.Context, moves []*trashMove) error {
 	for i, m := range moves {
 		var err error
 		select {
-		case <-written[i].Ok():
+		case ack := <-written[i].Ok():
+			m.at = ack.Sequence
 		case err = <-written[i].Err():
 			err = t.settled(ctx, m, err)
 		case <-ctx.Done():
@@ -153,11 +146,12 @@ func (t *trash) writeSome(ctx context.Context, moves []*trashMove) error {
 // worked here meanwhile. Else the next try is over what is there now.
 func (t *trash) settled(ctx context.Context, m *trashMove, cause error) error {
 	if fault.CodeOf(notWritten(cause)) == fault.Conflict {
-		have, _, err := t.read(ctx, m.where)
+		have, err := t.read(ctx, m.where)
 		switch {
 		case err != nil:
 			return err
 		case have.covers(m.record.At):
+			m.at = have.revision
 			return nil
 		}
 		m.over = have.revision

@@ -39,9 +39,6 @@ func (w *worker) Ahead(ctx context.Context, ms []relay.Message) error {
 			wheres, asked[where] = append(wheres, where), true
 		}
 	}
-	if len(wheres) < 2 {
-		return nil // Map asks for itself
-	}
 	return w.lookout.ahead(ctx, wheres)
 }
 
@@ -59,6 +56,9 @@ func (w *worker) AfterBatch(ctx context.Context, ms []relay.Message) error {
 	}
 	if err := w.trash.write(ctx, moves); err != nil {
 		return err
+	}
+	for _, m := range moves {
+		w.lookout.moved(m.where, m.at)
 	}
 	for _, m := range ms {
 		w.done(m)
@@ -109,7 +109,7 @@ func (w *worker) inherited(ctx context.Context, m relay.Message) (*trashMove, er
 	if err != nil {
 		return nil, nil //nolint:nilerr // it was refused
 	}
-	over, _, err := w.trash.read(ctx, where)
+	over, err := w.trash.read(ctx, where)
 	if err != nil || over.covers(m.At) {
 		return nil, err
 	}
@@ -118,7 +118,11 @@ func (w *worker) inherited(ctx context.Context, m relay.Message) (*trashMove, er
 
 // move is the record of an operation that moves its object.
 func (o *operation) move(where string, over trashRecord, at event.Cursor, to whereabouts) *trashMove {
+	asked := over.Asked
+	if to == inTrash {
+		asked = o.deletion
+	}
 	return &trashMove{where: where, over: over.revision, record: trashRecord{
-		At: at, Seq: at.String(), ID: o.ID, Before: over.when(at), After: to, Version: o.ObjectVersion,
+		At: at, Seq: at.String(), ID: o.ID, Before: over.when(at), After: to, Version: o.ObjectVersion, Asked: asked,
 	}}
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -17,30 +19,57 @@ import (
 // the records of many at once. Nobody else moves objects of the worker's partition, so
 // what was read holds until the worker itself moves one.
 //
-// Any replica may answer, and one may be behind. So with them it is asked for a record
-// that is known to be there, and what it says counts only if it has come that far.
-// Where that cannot be seen, the leader is asked, about each.
+// What follows from an operation hangs on it, so it must not be old. Any replica may
+// answer, and one may be behind; also one that was the leader and does not know yet that
+// it is not. So the worker writes a record of its own first, which takes a majority, and
+// believes only what has come as far as that, and as far as its own moves since.
 type lookout struct {
 	trash   *trash
+	fence   string // where its own record is
 	records map[string]trashRecord
 
-	newest  uint64 // everything that was written before us is at or below it
-	under   string // the record that has this sequence, "" = there was none
-	charted bool   // newest is known
+	newest uint64 // what has come that far has all; 0 = not written yet
+	under  string // where the record with that sequence is
 }
 
-func newLookout(t *trash) *lookout { return &lookout{trash: t, records: map[string]trashRecord{}} }
+func newLookout(t *trash, partition int) *lookout {
+	return &lookout{trash: t, fence: subject.TrashFence(partition), records: map[string]trashRecord{}}
+}
+
+// errBehind: nobody who has everything has answered.
+var errBehind = fault.New(fault.Unavailable, "a replica of the trash is behind; it is asked again")
 
 // at is the record under a subject. Code unavailable.
-func (l *lookout) at(ctx context.Context, where string) (trashRecord, error) {
+func (l *lookout) at(ctx context.Context, where string) (r trashRecord, err error) {
 	if r, ok := l.records[where]; ok {
 		return r, nil
 	}
-	r, _, err := l.trash.read(ctx, where)
-	if err == nil {
-		l.keep(where, r)
+	if err := l.ahead(ctx, []string{where}); err != nil {
+		return r, err
 	}
-	return r, err
+	r, ok := l.records[where]
+	if !ok {
+		return r, errBehind
+	}
+	return r, nil
+}
+
+// has says whether there is any record under a filter. Code unavailable.
+func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
+	found, upTo, err := l.ask(ctx, []string{filter})
+	switch {
+	case errors.Is(err, errTooMany):
+		return true, nil
+	case errors.Is(err, nats.ErrNoResponders):
+		m, err := lastMessage(ctx, l.trash.nc, Trash, filter)
+		return m != nil, err
+	case err != nil:
+		return false, err
+	case len(found) == 0 && upTo < l.newest:
+		l.newest = 0
+		return false, errBehind
+	}
+	return len(found) > 0, nil
 }
 
 // maxLookout is how many records are kept: as many as a worker has in hand, and some
@@ -54,65 +83,105 @@ func (l *lookout) keep(where string, r trashRecord) {
 	l.records[where] = r
 }
 
-// forget is for an object that nobody asks about any more, or that was moved.
+// moved is told of a move that is written.
+func (l *lookout) moved(where string, seq uint64) {
+	delete(l.records, where)
+	if seq > l.newest {
+		l.newest, l.under = seq, where
+	}
+}
+
+// forget is for an object that nobody asks about any more.
 func (l *lookout) forget(where string) { delete(l.records, where) }
 
 // Bounds of one request: the server gives 1,024 answers at most, and takes a megabyte.
 const (
 	maxLookAhead      = 512
 	maxLookAheadBytes = 256 << 10
+	lookTries         = 3 // each may be another replica
 )
 
-// ahead reads the records under many subjects. What it cannot learn, at will ask for.
-// Code unavailable.
+// ahead reads the records under many subjects. What nobody who has everything has
+// told, is not known afterwards. Code unavailable.
 func (l *lookout) ahead(ctx context.Context, wheres []string) error {
-	if !l.charted {
-		r, under, err := l.trash.read(ctx, subject.TrashRecords)
-		if err != nil {
-			return err
-		}
-		l.newest, l.under, l.charted = r.revision, under, true
-	}
 	for len(wheres) > 0 {
 		n, bytes := 0, 0
 		for n < len(wheres) && n < maxLookAhead && (n == 0 || bytes+len(wheres[n]) < maxLookAheadBytes) {
 			bytes += len(wheres[n])
 			n++
 		}
-		if err := l.some(ctx, wheres[:n]); err != nil {
-			return err
+		for try := 1; ; try++ {
+			found, upTo, err := l.ask(ctx, wheres[:n])
+			if errors.Is(err, nats.ErrNoResponders) {
+				found, err = l.trash.each(ctx, wheres[:n])
+				upTo = l.newest
+			}
+			if err != nil {
+				return err
+			}
+			if upTo >= l.newest {
+				l.learn(wheres[:n], found)
+				break
+			}
+			if try == lookTries {
+				l.newest = 0 // or the record that shows it has ended
+				return nil
+			}
 		}
 		wheres = wheres[n:]
 	}
 	return nil
 }
 
-func (l *lookout) some(ctx context.Context, wheres []string) error {
-	asked := wheres
-	if l.newest > 0 {
-		asked = append(append(make([]string, 0, len(wheres)+1), wheres...), l.under)
-	}
-	found, upTo, err := l.trash.page(ctx, asked)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders): // the stream does not allow it, yet
-		return nil
-	case err != nil:
-		return err
-	case upTo < l.newest: // it is behind; or the record has ended, and another must do
-		l.charted = false
-		return nil
-	}
+func (l *lookout) learn(wheres []string, found map[string]trashRecord) {
 	for _, where := range wheres {
-		if _, ok := l.records[where]; !ok {
+		if _, known := l.records[where]; !known {
 			l.keep(where, found[where])
 		}
 	}
-	return nil
 }
 
+// ask asks about subjects, and for the record that shows how far the answer has come.
+func (l *lookout) ask(ctx context.Context, subjs []string) (found map[string]trashRecord, upTo uint64, err error) {
+	if l.newest == 0 {
+		if l.newest, err = l.trash.mark(ctx, l.fence); err != nil {
+			return nil, 0, err
+		}
+		l.under = l.fence
+	}
+	return l.trash.page(ctx, append(slices.Clone(subjs), l.under), l.fence)
+}
+
+// each reads records one by one, from the leader: a stream that an older program has
+// made answers no questions about many.
+func (t *trash) each(ctx context.Context, subjs []string) (found map[string]trashRecord, err error) {
+	found = map[string]trashRecord{}
+	for _, subj := range subjs {
+		if found[subj], err = t.read(ctx, subj); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// mark writes a record that tells nothing but that it is there.
+func (t *trash) mark(ctx context.Context, subj string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	ack, err := t.js.Publish(ctx, subj, nil)
+	if err != nil {
+		return 0, trashDown(err)
+	}
+	return ack.Sequence, nil
+}
+
+// errTooMany: a filter matches more records than one answer has.
+var errTooMany = errors.New("more records than one answer has")
+
 // page reads the newest records under many subjects, from any replica, and up to which
-// sequence of TRASH it had them; 0 = it found none. Code unavailable.
-func (t *trash) page(ctx context.Context, subjs []string) (found map[string]trashRecord, upTo uint64, err error) {
+// sequence of TRASH it had them; 0 = it found none. mark is the subject of one that tells
+// nothing. Code unavailable; errTooMany.
+func (t *trash) page(ctx context.Context, subjs []string, mark string) (found map[string]trashRecord, upTo uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	request, err := json.Marshal(map[string]any{"multi_last": subjs})
@@ -136,6 +205,9 @@ func (t *trash) page(ctx context.Context, subjs []string) (found map[string]tras
 		switch status := m.Header.Get("Status"); status {
 		case "":
 			where := event.Last(m.Header, "Nats-Subject")
+			if where == mark {
+				continue
+			}
 			seq, err := strconv.ParseUint(event.Last(m.Header, "Nats-Sequence"), 10, 64)
 			if err != nil {
 				return nil, 0, fmt.Errorf("read the record under %s: %w", where, err)
@@ -153,6 +225,8 @@ func (t *trash) page(ctx context.Context, subjs []string) (found map[string]tras
 			return found, 0, nil
 		case "503":
 			return nil, 0, nats.ErrNoResponders
+		case "413":
+			return nil, 0, errTooMany
 		default:
 			return nil, 0, storeDown(fmt.Errorf("the trash answered %s %s", status, m.Header.Get("Description")))
 		}

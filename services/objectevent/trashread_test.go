@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/relay"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
@@ -62,31 +63,58 @@ func TestOE2ManyObjectsAreLookedForAtOnce(t *testing.T) {
 	}
 }
 
-// TestOE2AReplicaBehindIsNotBelieved: what a replica says counts only if it has come
-// as far as what was written before.
+// TestOE2AReplicaBehindIsNotBelieved: what a replica says counts only if it has come as
+// far as what was written when the worker began, and as the worker's own moves.
 func TestOE2AReplicaBehindIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := newOpWorld(t)
 	w.stop()
 	w.lies(1, "1")
-	l := newLookout(w.s.trash)
 	one, _ := subject.Trash("AA", users, "1")
 	two, _ := subject.Trash("AA", users, "2")
-	l.newest, l.under, l.charted = 7, one, true // six more that nobody here has
-	if err := l.ahead(t.Context(), []string{one, two}); err != nil {
-		t.Fatal(err)
+	filter, _ := subject.TopicTrash("AA", "orders")
+	l := newLookout(w.s.trash, 3)
+	if has, err := l.has(t.Context(), filter); has || err != nil {
+		t.Errorf("anything of orders: %v %v", has, err)
 	}
-	if len(l.records) != 0 {
-		t.Errorf("believed: %v", l.records)
+	began := l.newest
+	l.moved(two, began+7) // nobody here has that
+	for name, f := range map[string]func() error{
+		"at":  func() error { _, err := l.at(t.Context(), one); return err },
+		"has": func() error { l.newest = began + 7; _, err := l.has(t.Context(), filter); return err },
+	} {
+		if err := f(); fault.CodeOf(err) != fault.Unavailable || len(l.records) != 0 {
+			t.Errorf("%s: believed: %v %v", name, l.records, err)
+		}
 	}
+	// It asks anew, from a record of its own on.
 	for where, want := range map[string]whereabouts{one: inTrash, two: inUse} {
 		r, err := l.at(t.Context(), where)
 		if got := r.when(event.Cursor{Epoch: "abcdefgh", Seq: 9}); got != want || err != nil {
 			t.Errorf("%s: %s %v", where, got, err)
 		}
 	}
-	if err := l.ahead(t.Context(), []string{two}); err != nil || !l.charted || l.newest != 1 {
-		t.Errorf("not looked anew: %+v %v", l, err)
+	if l.newest <= began {
+		t.Errorf("no record of its own: %d, before %d", l.newest, began)
+	}
+}
+
+// TestOE2OwnMovesAreKnown: the next operation on an object is decided by what the worker
+// itself has just written, whichever replica answers.
+func TestOE2OwnMovesAreKnown(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.stop()
+	k := w.s.newWorker(3)
+	trashed := w.queued(1, "trash", "1")
+	w.stores(k, trashed)
+	w.settles(k, trashed)
+	where, _ := subject.Trash("AA", users, "42")
+	if k.lookout.newest != w.record().revision || k.lookout.under != where {
+		t.Errorf("asks for %d under %s", k.lookout.newest, k.lookout.under)
+	}
+	if _, known := k.lookout.records[where]; known {
+		t.Error("what was read before is still believed")
 	}
 }
 

@@ -88,8 +88,8 @@ func (w *deciders) killWorker() string {
 	return p.name
 }
 
-// freezeWorker stops a worker in the middle of whatever it does, between a record of
-// the trash and its events as well, for longer than its place is kept.
+// freezeWorker stops a worker in the middle of whatever it does, between events and the
+// record of the trash that follows from them as well, for longer than its place is kept.
 func (w *deciders) freezeWorker() string {
 	p := w.all[w.random.IntN(len(w.all))]
 	asleep := 6*time.Second + time.Duration(w.random.IntN(1000))*time.Millisecond
