@@ -63,6 +63,9 @@ func TestOE2WhoTakesOverDecidesTheSame(t *testing.T) {
 	w.stores(second, trashed)
 	third := w.s.newWorker(3)
 	w.settles(third, trashed)
+	if !third.trashy[topicKey("AA", users)] {
+		t.Error("its topic still counts as one without trash")
+	}
 	record := w.record()
 	if record.At != trashed.At || record.ID != "1" || record.Before != inUse || record.After != inTrash {
 		t.Errorf("the object was not moved: %+v", record)

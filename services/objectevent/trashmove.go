@@ -113,6 +113,7 @@ func (w *worker) inherited(ctx context.Context, m relay.Message) (*trashMove, er
 	if err != nil || over.covers(m.At) {
 		return nil, err
 	}
+	w.trashy[topicKey(o.Tenant, o.Topic)] = true
 	return o.move(where, over, m.At, r.Moved), nil
 }
 
