@@ -1,9 +1,9 @@
 package chart
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +18,7 @@ import (
 var (
 	metricName = regexp.MustCompile(`belfry_[a-z_]+`)
 	told       = regexp.MustCompile(`(?m)^# TYPE (belfry_[a-z_]+) `)
+	adminURL   = regexp.MustCompile(`^\s*Admin\s+(http\S+)`)
 	inSource   = regexp.MustCompile(`"([a-z_]+)"`)
 )
 
@@ -96,20 +97,14 @@ func TestQueriesAskForMetricsThatExist(t *testing.T) {
 	}
 }
 
-// scrape runs the platform and reads its metrics.
+// scrape runs the platform, on ports that it chooses, and reads its metrics.
 func scrape(t *testing.T) string {
 	t.Helper()
-	at := make([]string, 3)
-	for i := range at {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		at[i] = l.Addr().String()
-		l.Close()
+	run := exec.Command(belfry, "run", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--data-dir", filepath.Join(t.TempDir(), "data"), "--log-level", "error")
+	out, err := run.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	run := exec.Command(belfry, "run", "--http", at[0], "--admin", at[1], "--nats", at[2], "--data-dir", filepath.Join(t.TempDir(), "data"), "--log-level", "error")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,19 +112,19 @@ func scrape(t *testing.T) string {
 		_ = run.Process.Kill()
 		_ = run.Wait()
 	})
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.After(30 * time.Second); ; {
-		if exec.CommandContext(t.Context(), belfry, "check", "--admin", at[1]).Run() == nil {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal("the platform is not ready after 30 seconds")
-		}
+	late := time.AfterFunc(time.Minute, func() { _ = run.Process.Kill() }) // and then it says no more
+	defer late.Stop()
+	var said strings.Builder
+	var admin []string
+	for lines := bufio.NewScanner(out); admin == nil && lines.Scan(); { // said once it is ready
+		said.WriteString(lines.Text() + "\n")
+		admin = adminURL.FindStringSubmatch(lines.Text())
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+at[1]+"/metrics", nil)
+	if admin == nil {
+		t.Fatalf("the platform did not say where its metrics are:\n%s", said.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin[1]+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
