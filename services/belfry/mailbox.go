@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -66,6 +67,14 @@ func newMailboxRegister(std stdio) *cobra.Command {
 	return cmd
 }
 
+// kindsOf says which events a subscription takes.
+func kindsOf(verbs []string) string {
+	if len(verbs) == 0 {
+		return "event"
+	}
+	return strings.Join(verbs, ", ") + " event"
+}
+
 func newMailboxSubscribe(std stdio) *cobra.Command {
 	c := newPostman(std)
 	var r mailboxv1.SubscribeRequest
@@ -83,7 +92,9 @@ func newMailboxSubscribe(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(answer, func() error { return c.print("every event of %s from now on waits for %s", args[1], args[0]) })
+			return c.show(answer, func() error {
+				return c.print("every %s of %s from now on waits for %s", kindsOf(r.GetVerbs()), args[1], args[0])
+			})
 		}),
 	}
 	cmd.Flags().StringArrayVar(&r.Verbs, "verb", nil, "only this `verb` (repeatable; default every one but deleting)")
