@@ -7,12 +7,13 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/bus/embed"
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 const (
-	stopTimeout  = 20 * time.Second // the clean-up after a test
-	readyTimeout = 30 * time.Second // a cluster electing its leaders
+	stopTimeout  = time.Minute     // the clean-up after a test
+	readyTimeout = 2 * time.Minute // a cluster electing its leaders, where much else runs
 )
 
 func startNode(t testing.TB, o embed.Options) *embed.Server {
@@ -70,8 +71,15 @@ func (s *settings) ensure(t testing.TB, b *bus.Bus) {
 	if s.spec != nil {
 		s.spec(&spec)
 	}
-	if _, err := topology.Ensure(t.Context(), b.JS, spec, s.topology); err != nil {
-		t.Fatalf("ensure topology: %v", err)
+	// Again and again, as a process does: one try has a limit that is no test's.
+	for end := time.Now().Add(readyTimeout); ; {
+		_, err := topology.Ensure(t.Context(), b.JS, spec, s.topology)
+		if err == nil {
+			return
+		}
+		if fault.CodeOf(err) != fault.Unavailable || time.Now().After(end) {
+			t.Fatalf("ensure topology: %v", err)
+		}
 	}
 }
 
