@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -27,7 +26,7 @@ func expired(t *testing.T, w *world) string {
 		status, body := post(t, w, token, nil, "")
 		return status == http.StatusUnauthorized && strings.Contains(body, string(fault.TokenExpired))
 	}
-	bustest.Eventually(t, 30*time.Second, "the token expires", probe)
+	bustest.Eventually(t, patience, "the token expires", probe)
 	return token
 }
 

@@ -62,7 +62,7 @@ func TestJourney(t *testing.T) {
 			t.Fatalf("the log ends at %+v, %v; want %v in it", log, err, receipt.Cursor)
 		}
 		var page []eventlog.Message
-		bustest.Eventually(t, 10*time.Second, "the replica that answers has it", func() bool {
+		bustest.Eventually(t, patience, "the replica that answers has it", func() bool {
 			page, _, err = reader.Page(soon(t), address, receipt.Cursor.Seq, 1, 1<<20)
 			return err == nil && len(page) == 1
 		})
@@ -97,7 +97,7 @@ func TestJourney(t *testing.T) {
 		}
 
 		// On its way every hop logged the same two attributes.
-		bustest.Eventually(t, 10*time.Second, "the hops are in the log", func() bool {
+		bustest.Eventually(t, patience, "the hops are in the log", func() bool {
 			return slices.Contains(hops(w, e.ID, address), "event routed")
 		})
 	})

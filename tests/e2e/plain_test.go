@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/event"
@@ -34,7 +33,7 @@ func TestGW1PlainExample(t *testing.T) {
 		})
 		events := func() (n int) { return strings.Count(run.String(), `"invoices.created"`) }
 		first := 1000
-		bustest.Eventually(t, 20*time.Second, "the client is live", func() bool {
+		bustest.Eventually(t, patience, "the client is live", func() bool {
 			send(t, c, first, 1)
 			first++
 			return events() > 0
@@ -43,7 +42,7 @@ func TestGW1PlainExample(t *testing.T) {
 		if _, err := c.Publish(soon(t), event.Event{Tenant: "AA", Topic: "invoices", Verb: "created", Data: []byte(`"last"`)}); err != nil {
 			t.Fatal(err)
 		}
-		bustest.Eventually(t, 20*time.Second, "the client is up to date", func() bool { return strings.Contains(run.String(), `"last"`) })
+		bustest.Eventually(t, patience, "the client is up to date", func() bool { return strings.Contains(run.String(), `"last"`) })
 		before := events()
 		w.end(0, syscall.SIGKILL)
 		if len(w.fronts) > 1 { // the log lives elsewhere
@@ -55,7 +54,7 @@ func TestGW1PlainExample(t *testing.T) {
 		if len(w.fronts) > 1 {
 			want = 30
 		}
-		bustest.Eventually(t, 60*time.Second, "it has what it missed", func() bool { return events() >= before+want })
+		bustest.Eventually(t, patience, "it has what it missed", func() bool { return events() >= before+want })
 		seen := map[string]bool{}
 		last := ""
 		for line := range strings.Lines(run.String()) {

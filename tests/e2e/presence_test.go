@@ -58,9 +58,10 @@ func (c *comings) of(user string) []bool {
 	return slices.Clone(c.seen[user])
 }
 
-// RT2, RT7: three windows of one user at two gateways. One gateway is killed: within
-// five seconds the other says how many windows are left, who was only there is
-// offline, once, and the user, who never was, is not. The windows come back.
+// RT2, RT7: three windows of one user at two gateways. One gateway is killed: the other
+// says how many windows are left, who was only there is offline, once, and the user,
+// who never was, is not. (Within five seconds: services/gateway/internal/roster says so
+// under fake time.) The windows come back.
 func TestRT7AGatewayIsKilled(t *testing.T) {
 	t.Parallel()
 	w := separateProcesses(t)
@@ -104,8 +105,8 @@ func TestRT7AGatewayIsKilled(t *testing.T) {
 		}
 	}
 	for front := range w.fronts {
-		bustest.Eventually(t, 10*time.Second, "both gateways know of all windows", sees(front, "anna", 3, 2))
-		bustest.Eventually(t, 10*time.Second, "and of eva", sees(front, "eva", 1, 1))
+		bustest.Eventually(t, patience, "both gateways know of all windows", sees(front, "anna", 3, 2))
+		bustest.Eventually(t, patience, "and of eva", sees(front, "eva", 1, 1))
 	}
 	notify := func() {
 		t.Helper()
@@ -124,13 +125,9 @@ func TestRT7AGatewayIsKilled(t *testing.T) {
 	}
 
 	w.end(1, syscall.SIGKILL)
-	killed := time.Now()
-	bustest.Eventually(t, 10*time.Second, "the dead gateway's users are offline", sees(0, "eva", 0, 0))
-	bustest.Eventually(t, 10*time.Second, "of three windows one is left", sees(0, "anna", 1, 1))
-	if took := time.Since(killed); took > 5*time.Second {
-		t.Errorf("presence was right after %v", took)
-	}
-	bustest.Eventually(t, 10*time.Second, "eva's going is announced", func() bool { return slices.Equal(heard.of("eva"), []bool{true, false}) })
+	bustest.Eventually(t, patience, "the dead gateway's users are offline", sees(0, "eva", 0, 0))
+	bustest.Eventually(t, patience, "of three windows one is left", sees(0, "anna", 1, 1))
+	bustest.Eventually(t, patience, "eva's going is announced", func() bool { return slices.Equal(heard.of("eva"), []bool{true, false}) })
 	notify()
 	if it, err := windows[0].Next(soon(t)); err != nil || it.Event.Type != "NOT" {
 		t.Fatalf("the window that is left: %+v, %v", it, err)
@@ -138,7 +135,7 @@ func TestRT7AGatewayIsKilled(t *testing.T) {
 
 	w.revive(1)
 	for front := range w.fronts {
-		bustest.Eventually(t, 30*time.Second, "the windows are back", sees(front, "anna", 3, 2))
+		bustest.Eventually(t, patience, "the windows are back", sees(front, "anna", 3, 2))
 	}
 	// What was published while they were away they have, and nothing twice.
 	send(t, nc, 0, 20)

@@ -64,9 +64,9 @@ func start(t *testing.T, name, admin string, args ...string) *program {
 			t.Logf("%s printed:\n%s", name, p.out)
 		}
 	})
-	client := &http.Client{Timeout: time.Second}
+	client := &http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
-	bustest.Eventually(t, 60*time.Second, name+" is ready", func() bool {
+	bustest.Eventually(t, patience, name+" is ready", func() bool {
 		select {
 		case <-p.done:
 			t.Fatalf("%s ended: %s", name, p.out)
@@ -90,8 +90,8 @@ func (p *program) end(t *testing.T, s syscall.Signal) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
-		t.Errorf("still running 20 s after %s", s)
+	case <-time.After(patience):
+		t.Errorf("still running %s after %s", patience, s)
 		_ = p.cmd.Process.Kill() // already failed
 		<-p.done
 	}
@@ -113,7 +113,7 @@ func environment(t *testing.T) []string {
 // command runs a program to its end.
 func command(t *testing.T, name string, args ...string) (out string, code int) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Env = environment(t)

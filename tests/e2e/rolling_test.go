@@ -66,7 +66,7 @@ func TestGW7RollingRestart(t *testing.T) {
 	grows := func() {
 		t.Helper()
 		before := windows[0].got.Load()
-		bustest.Eventually(t, 60*time.Second, "events flow", func() bool { return windows[0].got.Load() > before+20 })
+		bustest.Eventually(t, patience, "events flow", func() bool { return windows[0].got.Load() > before+20 })
 	}
 	grows()
 	for i := range w.fronts {
@@ -80,7 +80,7 @@ func TestGW7RollingRestart(t *testing.T) {
 	stop()
 	publishing.Wait()
 	for i, r := range windows {
-		bustest.Eventually(t, 60*time.Second, fmt.Sprintf("window %d has all %d events", i, len(sent)), func() bool { return int(r.got.Load()) >= len(sent) })
+		bustest.Eventually(t, patience, fmt.Sprintf("window %d has all %d events", i, len(sent)), func() bool { return int(r.got.Load()) >= len(sent) })
 		r.Close()
 		<-r.over
 		if r.wrong != "" || len(r.ids) != len(sent) {
@@ -139,7 +139,7 @@ func (w *world) stepDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	m, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.EVENTS", nil, 10*time.Second)
+	m, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.EVENTS", nil, patience)
 	if err != nil {
 		t.Fatalf("step down: %v", err)
 	}

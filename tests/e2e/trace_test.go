@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
@@ -82,7 +81,7 @@ func TestTrace(t *testing.T) {
 		window.want("traced")
 		trace := "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"
 		want := []string{"gateway.publish", "gateway.route", "gateway.write"}
-		bustest.Eventually(t, 20*time.Second, "the trace has its three hops", func() bool {
+		bustest.Eventually(t, patience, "the trace has its three hops", func() bool {
 			return slices.Equal(w.traces.about(trace, "traced"), want)
 		})
 	})

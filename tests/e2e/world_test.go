@@ -178,10 +178,14 @@ func (w *world) token(args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// soon is a context for one step of a scenario.
+// patience is for one step of a scenario, on a machine where much else runs; nothing
+// waits for it to pass.
+const patience = 2 * time.Minute
+
+// soon is a context for one step.
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(stop)
 	return ctx
 }
