@@ -37,23 +37,26 @@ func measureOperations(ctx context.Context, p plan) (_ []figure, err error) {
 		events, perSec int // of one operation; and how many a second, about
 	}{{"insert", 1, 15_000}, {"update", 1, 15_000}, {"trash", 2, 5_000}} {
 		n := int(p.length.Seconds() * float64(kind.perSec))
-		var ours, reference []float64
+		var ours, reference, cost, rawCost []float64
 		for round := range p.rounds {
 			id := func(i int) string { return fmt.Sprintf("%s-%d-%d", kind.op, round, i) }
 			if err := c.report(ctx, kind.op, n, id); err != nil {
 				return nil, err
 			}
-			rate, batches, err := c.decide(ctx, p, n, kind.events)
+			rate, batches, each, err := c.decide(ctx, p, n, kind.events)
 			if err != nil {
 				return nil, err
 			}
-			ours = append(ours, rate)
+			ours, cost = append(ours, rate), append(cost, micros(each.service+each.nats))
+			before := c.spent(nil)
 			if rate, err = c.rawDecisions(ctx, n, kind.events, batches, "raw-"+id(0)); err != nil {
 				return nil, err
 			}
-			reference = append(reference, rate)
+			each = c.spent(nil).plus(before, -1).by(n)
+			reference, rawCost = append(reference, rate), append(rawCost, micros(each.partners+each.nats))
 		}
-		figures = append(figures, numbers(fmt.Sprintf("operations, R1, %s, operations/s", kind.op), "%.0f", ours, reference))
+		figures = append(figures, numbers(fmt.Sprintf("operations, R1, %s, operations/s", kind.op), "%.0f", ours, reference),
+			numbers(fmt.Sprintf("operations, R1, %s, CPU µs each, with NATS", kind.op), "%.0f", cost, rawCost))
 	}
 	paced, err := c.paced(ctx, p)
 	return append(figures, paced...), err
@@ -77,40 +80,45 @@ func (c *cluster) report(ctx context.Context, op string, n int, id func(int) str
 }
 
 // decide starts the service on a full queue, and answers the rate from its first to
-// its last event, by the log's own clock, and how many batches it took.
-func (c *cluster) decide(ctx context.Context, p plan, n, events int) (rate float64, batches int, err error) {
+// its last event, by the log's own clock, how many batches it took, and what each cost;
+// that the service starts is in it.
+func (c *cluster) decide(ctx context.Context, p plan, n, events int) (rate float64, batches int, each effort, err error) {
 	before, err := c.events(ctx)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
+	idle := c.spent(nil)
 	service, err := startService(ctx, p, c, "objectevent")
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
 	defer func() {
 		_, stopped := service.stop()
 		err = errors.Join(err, stopped)
 	}()
 	if err := c.empty(ctx); err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
+	each = c.spent(service).plus(idle, -1).by(n)
 	log, err := c.bus.JS.Stream(ctx, topology.Events)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
 	first, err := log.GetMsg(ctx, before+1, jetstream.WithGetMsgSubject(subject.Events))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
 	last, err := log.GetLastMsgForSubject(ctx, subject.Events)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, each, err
 	}
 	after, err := c.events(ctx)
 	// Every batch has a cursor, and each of eight take-overs one more.
 	batches = int(after-before) - n*(events+1) - subject.Partitions
-	return float64(n) / last.Time.Sub(first.Time).Seconds(), max(batches, subject.Partitions), err
+	return float64(n) / last.Time.Sub(first.Time).Seconds(), max(batches, subject.Partitions), each, err
 }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // events is the log's last sequence.
 func (c *cluster) events(ctx context.Context) (uint64, error) {
