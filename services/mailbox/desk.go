@@ -95,9 +95,9 @@ func (t *desk) learn(doc *state, rev uint64, written time.Time) *state {
 // is taken out without a new revision, under which no lock that is decided here can
 // be stored.
 type named struct {
-	m   *message
-	rev uint64
-	at  time.Time
+	m      *message
+	rev    uint64
+	looked time.Time // just before it was seen
 }
 
 const (
@@ -108,17 +108,18 @@ const (
 	maxNamed = 8 << 10
 )
 
-// name remembers a message that a Peek names.
-func (t *desk) name(m *message) {
+// name remembers a message that a Peek names: it looked for it after it had read the
+// desk's revision.
+func (t *desk) name(m *message, looked time.Time) {
 	t.named = named{}
 	if m != nil && len(m.Data) <= maxNamed {
-		t.named = named{m, t.rev, time.Now()}
+		t.named = named{m, t.rev, looked}
 	}
 }
 
 // recall is the message at a position, if it has just been named; else nil.
 func (t *desk) recall(seq uint64) *message {
-	if n := t.named; n.m != nil && n.m.Seq == seq && n.rev == t.rev && time.Since(n.at) < namedFor {
+	if n := t.named; n.m != nil && n.m.Seq == seq && n.rev == t.rev && time.Since(n.looked) < namedFor {
 		return n.m
 	}
 	return nil

@@ -99,7 +99,7 @@ func (s *Service) save(ctx context.Context, t *desk, st *state) error {
 		return err
 	}
 	t.doc, t.rev, t.written = st, rev, time.Now()
-	t.name(nil)
+	t.named = named{}
 	for seq := range t.deleted {
 		if !slices.Contains(st.Undeleted, seq) {
 			delete(t.deleted, seq) // nobody asks about it any more

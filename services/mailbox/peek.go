@@ -88,19 +88,10 @@ func (s *Service) park(ctx context.Context, woken <-chan struct{}, end *time.Tim
 	return true, nil
 }
 
-// peek reads the document and the first copy, both at once.
+// peek reads the document, and then the first copy: what is named is known to have
+// been there under the revision that was read.
 func (s *Service) peek(ctx context.Context, id string) (view, error) {
-	type first struct {
-		*look
-		err error
-	}
-	heads := make(chan first, 1)
-	go func() {
-		l, err := s.look(ctx, subject.MailboxCopy(id, every), 1)
-		heads <- first{l, err}
-	}()
 	st, rev, written, err := s.load(ctx, id)
-	head := <-heads
 	if err != nil {
 		return view{}, err
 	}
@@ -110,13 +101,34 @@ func (s *Service) peek(ctx context.Context, id string) (view, error) {
 	if err := living(st); err != nil {
 		return view{}, err
 	}
-	if head.err != nil {
-		return view{}, head.err
-	}
 	if err := s.polled(ctx, id, st, written); err != nil {
 		return view{}, err
 	}
-	return s.surveyed(ctx, id, st, rev, written, head.look)
+	if len(st.spent(time.Now())) > 0 {
+		if err := s.change(ctx, id, func(_ *desk, st *state) error { return s.bury(ctx, st) }); err != nil {
+			return view{}, err
+		}
+	}
+	looked := time.Now()
+	head, err := s.look(ctx, subject.MailboxCopy(id, every), 1)
+	if err != nil {
+		return view{}, err
+	}
+	if !head.ok {
+		return view{opens: st.opens(time.Now())}, nil
+	}
+	// At the desk it is known what is deleted, and there the next call finds what this
+	// one has read.
+	t, err := s.desks.take(ctx, id)
+	if err != nil {
+		return view{}, err
+	}
+	defer s.desks.give(t)
+	v, err := s.survey(ctx, t, id, t.learn(st, rev, written).clone(), head)
+	if err == nil && t.rev == rev {
+		t.name(v.free, looked)
+	}
+	return v, err
 }
 
 // peekAgain looks at the copies first: where there are none, nothing else counts.
@@ -125,43 +137,7 @@ func (s *Service) peekAgain(ctx context.Context, id string) (view, error) {
 	if err != nil || !head.ok {
 		return view{}, err
 	}
-	st, rev, written, err := s.load(ctx, id)
-	if err != nil {
-		return view{}, err
-	}
-	if err := allowed(ctx, st); err != nil {
-		return view{}, err
-	}
-	if err := living(st); err != nil {
-		return view{}, err
-	}
-	return s.surveyed(ctx, id, st, rev, written, head)
-}
-
-// surveyed surveys at the subscriber's desk, where it is known what is deleted, and
-// where the next call finds what this one has read. It changes nothing, except that
-// messages which are spent are buried first.
-func (s *Service) surveyed(ctx context.Context, id string, st *state, rev uint64, written time.Time, head *look) (v view, err error) {
-	if !head.ok {
-		return view{opens: st.opens(time.Now())}, nil
-	}
-	if len(st.spent(time.Now())) > 0 {
-		err := s.change(ctx, id, func(_ *desk, now *state) error { return s.bury(ctx, now) })
-		if err != nil {
-			return view{}, err
-		}
-		if head, err = s.look(ctx, subject.MailboxCopy(id, every), 1); err != nil {
-			return view{}, err
-		}
-	}
-	t, err := s.desks.take(ctx, id)
-	if err != nil {
-		return view{}, err
-	}
-	defer s.desks.give(t)
-	v, err = s.survey(ctx, t, id, t.learn(st, rev, written).clone(), head)
-	t.name(v.free)
-	return v, err
+	return s.peek(ctx, id)
 }
 
 // refreshPoll is how old a document may be before a poll that changes nothing
