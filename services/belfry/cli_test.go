@@ -15,7 +15,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"", "run", "nats", "publish", "tail", "notify", "presence", "mailbox", "mailbox subscribe", "mailbox poll", "schedule", "schedule add", "schedule preview", "object", "object trash", "hook", "hook add", "hook serve", "alert", "alert add", "alert test", "token", "revoke", "erase", "disconnect", "backup", "restore", "config", "doctor", "check", "bench", "version"} {
+	for _, command := range []string{"", "run", "nats", "publish", "tail", "notify", "presence", "mailbox", "mailbox subscribe", "mailbox poll", "mailbox replay", "schedule", "schedule add", "schedule preview", "object", "object trash", "hook", "hook add", "hook serve", "alert", "alert add", "alert test", "token", "revoke", "erase", "disconnect", "backup", "restore", "config", "doctor", "check", "bench", "version"} {
 		t.Run("belfry "+command, func(t *testing.T) {
 			t.Parallel()
 			out, err := belfry(t, "", append(strings.Fields(command), "--help")...)

@@ -24,7 +24,7 @@ the subscriber is away (up to ten days, unless set).`,
   belfry mailbox list`,
 	},
 		newMailboxRegister(std), newMailboxSubscribe(std), newMailboxUnsubscribe(std), newMailboxPoll(std), newMailboxConfirm(std),
-		newMailboxList(std), newMailboxTopics(std), newMailboxDescribe(std), newMailboxDead(std), newMailboxRedrive(std))
+		newMailboxList(std), newMailboxTopics(std), newMailboxDescribe(std), newMailboxDead(std), newMailboxRedrive(std), newMailboxReplay(std))
 }
 
 // postman is how the commands of the group talk to the mailbox service.

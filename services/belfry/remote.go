@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
@@ -136,6 +137,9 @@ func bearer(token func() (string, error), url, madeIn string) connect.UnaryInter
 func silent(err error, url string) error {
 	if c := new(connect.Error); errors.As(err, &c) {
 		err = c.Unwrap() // without Connect's word for it
+	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		return fault.Wrap(fault.Unavailable, err, "%s shows a certificate of an authority that this machine does not know; if it is yours: SSL_CERT_FILE=<the authority's certificate>", url)
 	}
 	return fault.Wrap(fault.Unavailable, err, "%s does not answer as the platform (is belfry run running? --url says where): %s", url, err)
 }

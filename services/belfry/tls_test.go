@@ -45,6 +45,9 @@ func TestAllInOneOverTLS(t *testing.T) {
 	if _, err := belfry(t, "", "publish", "invoices.created", `{}`, "--tenant", "AA", "--nats", at[1]); err == nil {
 		t.Error("a client that does not know our authority took the server for ours")
 	}
+	if _, err := belfry(t, "", "mailbox", "topics", "--url", web, "--token", token); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
+		t.Errorf("a command that does not know our authority: %v", err)
+	}
 	transport := &http.Transport{TLSClientConfig: ca.Client(), DisableKeepAlives: true}
 	for auth, status := range map[string]int{"Bearer " + token: 200, "Bearer hunter2": 401} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web+"/v1/events", nil)
