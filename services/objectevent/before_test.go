@@ -115,7 +115,7 @@ func TestOE4ADeadHook(t *testing.T) {
 			if out.GetAllowed() != failOpen || out.GetHooks()[0].GetOutcome() != string(TimedOut) {
 				t.Fatalf("%v", out)
 			}
-			if took < timeout || took > timeout+2*time.Second {
+			if took < timeout || took > timeout+hookQuick {
 				t.Fatalf("took %s, its timeout is %s", took, timeout)
 			}
 			t.Logf("fail_open=%v, timeout %s: answered in %s, allowed=%v", failOpen, timeout, took.Round(time.Millisecond), out.GetAllowed())
@@ -126,10 +126,10 @@ func TestOE4ADeadHook(t *testing.T) {
 func TestOE4NobodyListensIsKnownAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	w.register("absent", object{"timeout": "10s"})
+	w.register("absent", nil)
 	began := time.Now()
 	out := w.mustBefore(nil)
-	if out.GetAllowed() || out.GetHooks()[0].GetOutcome() != string(Absent) || time.Since(began) > 5*time.Second {
+	if out.GetAllowed() || out.GetHooks()[0].GetOutcome() != string(Absent) || time.Since(began) > hookQuick {
 		t.Fatalf("%s: %v", time.Since(began), out)
 	}
 	if got := w.h.caller.circuits.state(hookID{"AA", "absent"}, 1); got != circuitClosed {
@@ -141,11 +141,11 @@ func TestOE4NobodyListensIsKnownAtOnce(t *testing.T) {
 func TestOE4AHandlerThatPanics(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	w.register("guard", object{"timeout": "10s"})
+	w.register("guard", nil)
 	w.serve("guard", func(context.Context, client.Before) client.Verdict { panic("no such table") })
 	began := time.Now()
 	out := w.mustBefore(nil)
-	if out.GetAllowed() || out.GetHooks()[0].GetOutcome() != string(Garbage) || strings.Contains(out.GetReason(), "table") || time.Since(began) > 5*time.Second {
+	if out.GetAllowed() || out.GetHooks()[0].GetOutcome() != string(Garbage) || strings.Contains(out.GetReason(), "table") || time.Since(began) > hookQuick {
 		t.Fatalf("%s: %v", time.Since(began), out)
 	}
 }
@@ -155,7 +155,7 @@ func TestOE4AHandlerThatPanics(t *testing.T) {
 func TestOE4TheFirstRefusalAnswers(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	w.register("slow", object{"timeout": "4s"})
+	w.register("slow", nil)
 	w.register("quick", nil)
 	let := make(chan struct{})
 	w.serve("slow", func(ctx context.Context, b client.Before) client.Verdict {
@@ -185,7 +185,7 @@ func TestOE4TheFirstRefusalAnswers(t *testing.T) {
 func TestOE2ObjectToDelete(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	w.register("reader", object{"events": []string{"FRM.objectToDelete"}, "topics": []string{"Invoices"}, "timeout": "4s"})
+	w.register("reader", object{"events": []string{"FRM.objectToDelete"}, "topics": []string{"Invoices"}})
 	let, done := make(chan struct{}), make(chan struct{}, 8)
 	w.serve("reader", func(ctx context.Context, b client.Before) client.Verdict {
 		if b.Event.Change().Action == "trash" && !b.DryRun {
@@ -315,7 +315,7 @@ func TestOE4AStopIsNoVerdict(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
 	other := newHookWorld(t, on(w))
-	w.register("guard", object{"timeout": "4s"})
+	w.register("guard", nil)
 	asked, over := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	w.serve("guard", func(_ context.Context, b client.Before) client.Verdict {
@@ -356,7 +356,7 @@ func TestOE4AStopIsNoVerdict(t *testing.T) {
 func TestOE4Recursion(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	w.register("looper", object{"timeout": "4s"})
+	w.register("looper", nil)
 	var mu sync.Mutex
 	var inner []fault.Code
 	w.serve("looper", func(_ context.Context, b client.Before) client.Verdict {

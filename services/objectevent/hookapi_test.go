@@ -24,7 +24,7 @@ import (
 func TestOE4TheLifeOfAHook(t *testing.T) {
 	t.Parallel()
 	w := newHookWorld(t)
-	created := w.register("Guard", object{"events": []string{"SYS.userdelete", "sys.userDelete"}, "topics": []string{"Users", "USERS"}})
+	created := w.register("Guard", object{"events": []string{"SYS.userdelete", "sys.userDelete"}, "topics": []string{"Users", "USERS"}, "timeout": nil})
 	k := created.GetHook()
 	if created.GetSecret() != "" || k.GetSubject() != "hook.AA.guard" || k.GetRevision() != 1 || k.GetTimeout().AsDuration() != 2*time.Second ||
 		k.GetUpdatedBy() != "anna" || k.GetCircuit() != circuitClosed ||

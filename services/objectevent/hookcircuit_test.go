@@ -21,7 +21,7 @@ import (
 func TestOE4ADeadHookIsLeftAlone(t *testing.T) {
 	bustest.Bubble(t, func(t *testing.T) {
 		w := newHookWorld(t, func(s *hookSetup) { s.servers = append(s.servers, bustest.InProcess()) })
-		w.register("dead", nil)
+		w.register("dead", object{"timeout": "2s"})
 		var alive atomic.Bool
 		var asked atomic.Int32
 		nc := bustest.Connect(t, "", nats.InProcessServer(w.nats.(*bustest.Server)),

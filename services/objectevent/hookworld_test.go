@@ -71,6 +71,7 @@ func on(first *hookWorld) hookOption { return func(s *hookSetup) { s.nats = firs
 func newHookWorld(t testing.TB, options ...hookOption) *hookWorld {
 	t.Helper()
 	s := hookSetup{config: DefaultHooks()}
+	s.config.Budget = maxBudget
 	s.config.Networks = []string{"127.0.0.0/8"}
 	for _, o := range options {
 		o(&s)
@@ -144,10 +145,17 @@ func (w *hookWorld) callAs(token, method, path string, in any, out proto.Message
 
 type object = map[string]any
 
+// hookTimeout is that of hooks which answer, in tests that measure no time: a busy
+// machine is to be no reason to call one slow. hookQuick is when an answer came at once.
+const (
+	hookTimeout = "25s"
+	hookQuick   = 20 * time.Second
+)
+
 // register registers a hook of sys.userDelete, unless more says otherwise.
 func (w *hookWorld) register(name string, more object) *objecteventv1.CreateHookResponse {
 	w.t.Helper()
-	in := object{"name": name, "events": []string{"sys.userDelete"}}
+	in := object{"name": name, "events": []string{"sys.userDelete"}, "timeout": hookTimeout}
 	maps.Copy(in, more)
 	out := &objecteventv1.CreateHookResponse{}
 	if err := w.call("POST", "/v1/hooks", in, out); err != nil {

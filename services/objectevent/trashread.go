@@ -57,6 +57,10 @@ func (l *lookout) at(ctx context.Context, where string) (r trashRecord, err erro
 // has says whether there is any record under a filter. Code unavailable.
 func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
 	found, upTo, err := l.ask(ctx, []string{filter})
+	some := false
+	for where := range found {
+		some = some || subject.Match(filter, where) // and not the one that shows how far it has come
+	}
 	switch {
 	case errors.Is(err, errTooMany):
 		return true, nil
@@ -65,11 +69,11 @@ func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
 		return m != nil, err
 	case err != nil:
 		return false, err
-	case len(found) == 0 && upTo < l.newest:
+	case !some && upTo < l.newest:
 		l.newest = 0
 		return false, errBehind
 	}
-	return len(found) > 0, nil
+	return some, nil
 }
 
 // maxLookout is how many records are kept: as many as a worker has in hand, and some

@@ -78,13 +78,13 @@ func TestOE2AReplicaBehindIsNotBelieved(t *testing.T) {
 		t.Errorf("anything of orders: %v %v", has, err)
 	}
 	began := l.newest
-	l.moved(two, began+7) // nobody here has that
-	for name, f := range map[string]func() error{
-		"at":  func() error { _, err := l.at(t.Context(), one); return err },
-		"has": func() error { l.newest = began + 7; _, err := l.has(t.Context(), filter); return err },
+	for _, ask := range []func() error{
+		func() error { _, err := l.at(t.Context(), one); return err },
+		func() error { _, err := l.has(t.Context(), filter); return err },
 	} {
-		if err := f(); fault.CodeOf(err) != fault.Unavailable || len(l.records) != 0 {
-			t.Errorf("%s: believed: %v %v", name, l.records, err)
+		l.newest, l.under = began+7, one // nobody here has that
+		if err := ask(); fault.CodeOf(err) != fault.Unavailable || len(l.records) != 0 {
+			t.Errorf("believed: %v %v", l.records, err)
 		}
 	}
 	// It asks anew, from a record of its own on.
