@@ -117,12 +117,11 @@ func (p *Process) openBus(ctx context.Context) (closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.health.Add("bus", func(ctx context.Context) error {
+	p.health.Add("bus", func(context.Context) error {
 		if !p.bus.NC.IsConnected() {
 			return fault.New(fault.Unavailable, "not connected to NATS")
 		}
-		_, err := topology.EventsState(ctx, p.bus.NC)
-		return err
+		return nil
 	})
 	return p.bus.Close, nil
 }
@@ -136,10 +135,16 @@ func (p *Process) openTopology(ctx context.Context) (closer, error) {
 			spec = spec.And(part.Topology(o))
 		}
 	}
-	return nil, p.patiently(ctx, "topology", func(ctx context.Context) error {
+	err := p.patiently(ctx, "topology", func(ctx context.Context) error {
 		_, err := topology.Ensure(ctx, p.bus.JS, spec, o)
 		return err
 	})
+	// Only from now on: before, a log that is not there is not lost.
+	p.health.Add("topology", func(ctx context.Context) error {
+		_, err := topology.EventsState(ctx, p.bus.NC)
+		return err
+	})
+	return nil, err
 }
 
 // patiently tries until it succeeds, as long as what is in the way may go away:
