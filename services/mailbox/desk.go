@@ -25,7 +25,7 @@ type desk struct {
 }
 
 // maxDesks is how many desks are kept that nobody works at. A document is about
-// 2 KiB.
+// 2 KiB, and a message that was named has up to 8.
 const maxDesks = 4096
 
 // desks are the desks of a replica.
