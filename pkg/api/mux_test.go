@@ -283,8 +283,10 @@ func TestBadCalls(t *testing.T) {
 		"route, unknown":      {"POST", "/Desk/Read", `{"x":1}`, nil, 400, `"details":{"field":"x"}`},
 		"route, huge":         {"POST", "/Desk/Read", strings.Repeat(" ", maxBytes+1), nil, 413, `"event_too_large"`},
 		"route, wrong method": {"PUT", "/Desk/Read", ``, nil, 405, `"method_not_allowed"`},
-		"path and query":      {"GET", "/desk/AA?topic=a&topic=b&after=c&other=x&limit=", ``, nil, 200, `"c/AA/a+b"`},
+		"path and query":      {"GET", "/desk/AA?topic=a&topic=b&after=c&limit=", ``, nil, 200, `"c/AA/a+b"`},
 		"query, no number":    {"GET", "/desk/AA?limit=x", ``, nil, 400, `"details":{"field":"limit"}`},
+		"query, unknown":      {"GET", "/desk/AA?topics=a", ``, nil, 400, `"details":{"field":"topics"}`},
+		"query, unreadable":   {"GET", "/desk/AA?topic=%zz", ``, nil, 400, `the query cannot be read`},
 		"query, twice":        {"GET", "/desk/AA?after=x&after=y", ``, nil, 400, `after: is there twice`},
 	} {
 		resp, body := o.do(c.method, c.path, c.body, c.headers...)

@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
 
@@ -76,7 +78,11 @@ func (m *Mux) mountRoute(s *service, me Method, route Route) {
 func (me Method) runRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 	in := me.newIn()
 	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
-		if err := parseQuery(r.URL.Query(), in.ProtoReflect()); err != nil {
+		q, err := Query(r)
+		if err != nil {
+			return nil, err
+		}
+		if err := parseQuery(q, in.ProtoReflect()); err != nil {
 			return nil, err
 		}
 	} else {
@@ -101,10 +107,25 @@ func (me Method) runRoute(ctx context.Context, r *http.Request, body []byte) ([]
 	return JSON{}.Marshal(out)
 }
 
-// parseQuery sets the fields that a query names. What it names beside them is
-// not ours to refuse: proxies and browsers add parameters.
+// Query reads the query of a request, or says that it cannot be read; url.URL.Query
+// leaves out what it cannot read. Code invalid_request.
+func Query(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fault.New(fault.InvalidRequest, "the query cannot be read: between & there are name=value, with %%XX for what has a meaning there")
+	}
+	return q, nil
+}
+
+// parseQuery sets the fields that a query names, and nothing else may stand there: a
+// misspelt filter would find everything, a misspelt revision would delete any.
 func parseQuery(query map[string][]string, m protoreflect.Message) error {
 	fields := m.Descriptor().Fields()
+	for name := range query {
+		if fields.ByJSONName(name) == nil {
+			return wrong(name, "is no parameter of this call")
+		}
+	}
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		values := query[f.JSONName()]

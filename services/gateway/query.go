@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/belfry-events/belfry/pkg/api"
 	"github.com/belfry-events/belfry/pkg/fault"
 )
 
@@ -21,9 +22,9 @@ const tokenParameter = "access_token"
 // query reads a request's query and refuses what it does not know or cannot read:
 // left out, a misspelt filter would mean everything. Code invalid_request.
 func query(r *http.Request, known []string) (url.Values, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := api.Query(r)
 	if err != nil {
-		return nil, fault.New(fault.InvalidRequest, "the query cannot be read: between & there are name=value, with %%XX for what has a meaning there")
+		return nil, err
 	}
 	for name, values := range q {
 		switch {
