@@ -153,7 +153,10 @@ func (s span) all(v *verdict) {
 			s.first = time.Time{}
 		}
 	}
-	if s.outside(s.first) {
+	late := func() {
+		if s.first.IsZero() || !s.outside(s.first) {
+			return
+		}
 		upto := s.first
 		if o, ok := s.rule.Last(s.now.Add(-s.d.CatchUp.Window - s.rule.Jitter)); ok && o.Nominal.After(upto) {
 			upto = o.Nominal
@@ -168,6 +171,7 @@ func (s span) all(v *verdict) {
 		}
 		cut(tooLate, upto)
 	}
+	late()
 	if limit := uint64(s.d.limit()); !s.first.IsZero() && s.count() > limit {
 		// Back from the last, as many as may happen; the one before is cut.
 		at := s.last
@@ -175,6 +179,7 @@ func (s span) all(v *verdict) {
 			at = s.before(at)
 		}
 		cut(overLimit, at)
+		late() // with jitter a younger one may be due earlier
 	}
 	if s.first.IsZero() {
 		return
