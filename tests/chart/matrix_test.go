@@ -39,6 +39,7 @@ var variants = map[string]string{
 	"kept words":   "{single: {existingSecret: words, resources: {limits: {memory: 1Gi}}}}",
 	"gateway only": "{scheduler: {enabled: false}, objectevent: {enabled: false}, mailbox: {enabled: false}}",
 	"settings":     "{config: {events: {max_age: 48h}}, logLevel: debug, traceEndpoint: 'http://otel:4318', mailbox: {config: {mailbox: {sweep_every: 1h}}}}",
+	"hooks' keys":  "{hooks: {existingSecret: h}}",
 	"own probes":   "{gateway: {readinessProbe: {tcpSocket: {port: http}}}}",
 	"objects":      "{extraObjects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-extra'}}]}",
 	"tls to nats":  "{nats: {external: {tls: {existingSecret: t, certKey: tls.crt, keyKey: tls.key}, credsKey: creds, existingSecret: words}, cluster: {tls: {existingSecret: t}, routeTLS: {existingSecret: r}, allowSharedHosts: false, persistence: {storageClass: fast, labels: {a: b}}}}}",
@@ -179,4 +180,28 @@ func TestSelectorsFindPods(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The keys that seal the secrets of hooks are given to whoever asks hooks, and to
+// nobody else.
+func TestHooksKeysAreWhereHooksAreAsked(t *testing.T) {
+	t.Parallel()
+	asks := map[string]string{"cluster": "live-belfry-objectevent", "external": "live-belfry-objectevent", "single": "live-belfry-single"}
+	for mode, least := range modes {
+		all := objects(t, merge(values(t, least), values(t, "{hooks: {existingSecret: sealed, secretKey: mine}}")))
+		for _, w := range workloads(all) {
+			holds := false
+			for _, v := range w.template.Spec.Volumes {
+				holds = holds || v.Secret != nil && v.Secret.SecretName == "sealed" && v.Secret.Items[0] == corev1.KeyToPath{Key: "mine", Path: "keys"}
+			}
+			if w.runs && holds != (w.name == asks[mode]) {
+				t.Errorf("%s: %s holds the keys: %v", mode, w.name, holds)
+			}
+		}
+		for _, c := range of[*corev1.ConfigMap](all) {
+			if says := strings.Contains(c.Data["belfry.yaml"], "hook_key_file: /etc/belfry/hooks/keys"); says != (c.Name == asks[mode]) {
+				t.Errorf("%s: %s names the keys: %v", mode, c.Name, says)
+			}
+		}
+	}
 }

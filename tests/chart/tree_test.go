@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 func TestSettingsAreKnown(t *testing.T) {
 	t.Parallel()
 	for mode, least := range modes {
-		for _, variant := range []string{"as it is", "jwks", "tls to nats", "settings"} {
+		for _, variant := range []string{"as it is", "jwks", "tls to nats", "hooks' keys", "settings"} {
 			t.Run(mode+"/"+variant, func(t *testing.T) {
 				t.Parallel()
 				for _, c := range of[*corev1.ConfigMap](objects(t, merge(values(t, least), values(t, variants[variant])))) {

@@ -117,6 +117,24 @@ httpGet: {path: {{ .path }}, port: admin, scheme: {{ .scheme | default "HTTP" }}
 {{- end }}
 {{- end -}}
 
+{{/* what seals hooks' secrets in the store, for whoever asks hooks */}}
+{{- define "belfry.hooksConfig" -}}
+{{- if .Values.hooks.existingSecret }}{{ dict "objectevent" (dict "hook_key_file" "/etc/belfry/hooks/keys") | toJson }}{{ else }}{}{{ end -}}
+{{- end -}}
+
+{{- define "belfry.hooksVolume" -}}
+{{- with .Values.hooks.existingSecret }}
+- name: hooks
+  secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: {{ $.Values.hooks.secretKey }}, path: keys}]}
+{{- end }}
+{{- end -}}
+
+{{- define "belfry.hooksMount" -}}
+{{- if .Values.hooks.existingSecret }}
+- {name: hooks, mountPath: /etc/belfry/hooks, readOnly: true}
+{{- end }}
+{{- end -}}
+
 {{- define "belfry.natsVolumes" -}}
 {{- if eq .Values.nats.mode "external" }}
 {{- with .Values.nats.external }}
