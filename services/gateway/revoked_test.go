@@ -93,3 +93,38 @@ func revocations(t *testing.T) (jetstream.JetStream, *auth.Revocations) {
 	<-r.Ready()
 	return store, r
 }
+
+// A client that polls has nothing open while its token is taken back. Refused, it would
+// try again for as long as it may: so its next poll is told that it need not.
+func TestSR1RevokedBetweenPolls(t *testing.T) {
+	t.Parallel()
+	store, revocations := revocations(t)
+	tokens, err := auth.NewHS256(auth.HS256Options{Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(o *Options, _ *[]bustest.Option) {
+		o.Env.Guard = auth.NewGuard(auth.GuardOptions{Tokens: tokens, Revocations: revocations})
+	})
+	token := w.hubUser(time.Hour, "subscribe:*")
+	query, unshaken := w.hubNegotiate(token), w.hubNegotiate(token)
+	w.call("GET", query, token, "")
+	w.call("GET", unshaken, token, "")
+	w.call("POST", query, token, `{"protocol":"json","version":1}`+"\x1e")
+	w.call("GET", query, token, "") // the answer to it
+	if err := auth.Revoke(t.Context(), store, auth.Revocation{User: "anna", Tenant: "AA", Before: time.Now().Add(time.Hour)}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Eventually(t, patience, "the token is refused", func() bool {
+		_, body := w.call("POST", HubPath+"/negotiate", token, "")
+		return strings.Contains(body, "token_revoked")
+	})
+	if status, body := w.call("GET", query, token, ""); status != http.StatusOK || body != `{"type":7,"error":"token_revoked"}`+"\x1e" {
+		t.Errorf("the next poll: %d %q", status, body)
+	}
+	for name, query := range map[string]string{"it again": query, "without a handshake": unshaken, "of no connection": HubPath + "?id=x"} {
+		if status, body := w.call("GET", query, token, ""); status != http.StatusUnauthorized || !strings.Contains(body, "token_revoked") {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+}

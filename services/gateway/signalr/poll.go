@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/services/gateway/internal/lean"
 )
 
@@ -156,4 +157,19 @@ func (c *Conn) poll(w http.ResponseWriter, r *http.Request) error {
 	case <-r.Context().Done():
 	}
 	return nil
+}
+
+// parting answers a poll whose token was taken back, which may have happened between
+// two polls: with the connection's last words and nothing else, because a client that
+// is only refused tries again for as long as it may.
+func (s *Server) parting(w http.ResponseWriter, token string, reason error) bool {
+	c, _ := s.list.find(token)
+	if c == nil || c.way != longPoll || !c.entered() {
+		return false
+	}
+	c.end()
+	pollHeaders(w)
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(c.append(c.lastWords(fault.CodeOf(reason))).Bytes) // whoever has left knows without it
+	return true
 }

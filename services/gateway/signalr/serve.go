@@ -67,6 +67,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	query, asks := r.URL.Query(), wayOf(r)
 	token := query.Get("id")
 	who, err := s.authenticate(r, token == "")
+	if asks == longPoll && fault.CodeOf(err) == fault.TokenRevoked && s.parting(w, token, err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
