@@ -103,6 +103,8 @@ func TestMany(t *testing.T) {
 		"limited":          {"a.y", 1, 2, 1 << 20, []uint64{2, 4}, false},
 		"exactly the rest": {"a.y", 3, 2, 1 << 20, []uint64{4, 6}, true},
 		"by bytes":         {"a.x", 1, 100, 1, []uint64{1}, false},
+		"limited to one":   {"a.x", 5, 1, 1 << 20, []uint64{5}, true},
+		"beyond the end":   {"a.>", 100, 100, 1 << 20, nil, true},
 		"none":             {"a.z", 1, 100, 1 << 20, nil, true},
 	} {
 		page, end, err := s.Page(t.Context(), srv.Bus().NC, test.filter, test.from, test.limit, test.bytes)
