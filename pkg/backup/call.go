@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -53,16 +54,9 @@ func answer(data []byte, reply any) error {
 
 // lastControl is the sequence of the newest record of EVENTS that is not an event.
 func (o Options) lastControl(ctx context.Context) (uint64, error) {
-	var reply struct {
-		Message struct {
-			Sequence uint64 `json:"seq"`
-		} `json:"message"`
-	}
-	err := o.call(ctx, api("STREAM.MSG.GET.", topology.Events), map[string]any{"last_by_subj": subject.Control}, &reply)
-	if refused, ok := errors.AsType[*jetstream.APIError](err); ok && refused.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return 0, nil
-	}
-	return reply.Message.Sequence, err
+	events := stream.Stream{Caller: stream.Conn{NC: o.NC, Within: answerWithin}, Name: topology.Events}
+	m, _, err := events.Last(ctx, subject.Control)
+	return m.Seq, err
 }
 
 func api(what, stream string) string { return "$JS.API." + what + stream }

@@ -128,11 +128,11 @@ func guarded(msgs []*nats.Msg) bool {
 // leader has a message under its subject.
 func (s *session) dropKnown(ctx context.Context, p *plan) (dropped bool, err error) {
 	for subj, it := range p.once {
-		m, err := s.last(ctx, s.o.Target, subj)
+		_, known, err := s.stored(s.o.Target).Last(ctx, subj)
 		if err != nil {
 			return dropped, err
 		}
-		if m != nil {
+		if known {
 			it.drop()
 			dropped = true
 		}

@@ -3,14 +3,13 @@ package relay
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -84,59 +83,22 @@ func (r *Relay) loadCopy(ctx context.Context) (cursor, uint64, error) {
 
 func (r *Relay) copySubject() string { return subject.Key(topology.RelayCopies, r.o.Name) }
 
-func (r *Relay) load(ctx context.Context, stream, subj string) (c cursor, revision uint64, err error) {
-	m, err := r.last(ctx, stream, subj)
-	if err != nil || m == nil {
+func (r *Relay) load(ctx context.Context, name, subj string) (c cursor, revision uint64, err error) {
+	m, ok, err := r.stored(name).Last(ctx, subj)
+	if err != nil || !ok {
 		return c, 0, err
 	}
 	if err := json.Unmarshal(m.Data, &c); err != nil {
 		return c, 0, fault.Wrap(fault.InvalidConfig, err, "relay %s: the message under %s is no cursor", r.o.Name, subj)
 	}
-	return c, m.Sequence, nil
+	return c, m.Seq, nil
 }
 
-// last is the leader's newest message under a subject, nil if there is none. Not
-// the client library's, which would ask any replica where it may.
-func (r *Relay) last(ctx context.Context, stream, subj string) (*storedMsg, error) {
-	var reply struct {
-		Message *storedMsg `json:"message"`
-	}
-	err := r.call(ctx, "STREAM.MSG.GET."+stream, map[string]any{"last_by_subj": subj}, &reply)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return nil, nil
-	}
-	return reply.Message, err
-}
-
-type storedMsg struct {
-	Sequence uint64 `json:"seq"`
-	Data     []byte `json:"data"`
-}
-
-// call makes one JetStream request; only leaders answer those made here.
-func (r *Relay) call(ctx context.Context, api string, request, reply any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	body, err := json.Marshal(request)
-	if err != nil {
-		return fmt.Errorf("build a request: %w", err)
-	}
-	m, err := r.o.Bus.NC.RequestWithContext(ctx, "$JS.API."+api, body)
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "relay %s: %s is not answered", r.o.Name, api)
-	}
-	var failed struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := errors.Join(json.Unmarshal(m.Data, &failed), json.Unmarshal(m.Data, reply)); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", api, err)
-	}
-	switch {
-	case failed.Error == nil:
-		return nil
-	case failed.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
-		return fault.Wrap(fault.StreamLost, failed.Error, "relay %s: a stream is missing", r.o.Name)
-	}
-	return fault.Wrap(fault.Unavailable, failed.Error, "relay %s: %s was refused", r.o.Name, api)
+// stored reads a stream in its leader's word: the client library would ask any
+// replica where it may.
+func (r *Relay) stored(name string) stream.Stream {
+	return stream.Stream{Caller: stream.Conn{NC: r.o.Bus.NC, Within: callTimeout}, Name: name, Down: func(name string, err error) error {
+		down := stream.Down(name, err)
+		return fault.Wrap(fault.CodeOf(down), err, "relay %s: %v", r.o.Name, down)
+	}}
 }

@@ -6,12 +6,14 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/stream"
 )
 
 // crasher lets so many calls through and then ends the process, as far as its
 // calls can tell: odd ones are cut off before NATS has them, even ones after.
 type crasher struct {
-	caller
+	stream.Caller
 	mu   sync.Mutex
 	left int // calls and half calls
 }
@@ -28,7 +30,7 @@ func (c *crasher) Request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	if before {
 		return nil, errCrashed
 	}
-	answer, err := c.caller.Request(ctx, m)
+	answer, err := c.Caller.Request(ctx, m)
 	if after {
 		return nil, errCrashed
 	}

@@ -32,7 +32,7 @@ const (
 // for good.
 func (s *Service) bury(ctx context.Context, st *state) error {
 	for _, seq := range st.spent(time.Now()) {
-		m, there, err := s.copies.at(ctx, seq)
+		m, there, err := s.copies.At(ctx, seq)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func ours(stored nats.Header) nats.Header {
 // until visit says no. Empty ones are what a redrive left that broke off.
 func (s *Service) deadLetters(ctx context.Context, id string, from uint64, visit func(message) bool) error {
 	for filter := subject.MailboxDead(id, every, every); ; {
-		m, there, err := s.copies.after(ctx, filter, from)
+		m, there, err := s.copies.First(ctx, filter, from)
 		if err != nil || !there {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *Service) ViewDeadLetters(ctx context.Context, r *mailboxv1.ViewDeadLett
 		if _, err := event.ParseCursor(r.GetAfter()); err != nil {
 			return nil, fault.Field(fault.MessageUnknown, "after", "is no message id")
 		}
-		m, there, err := s.copies.last(ctx, subject.MailboxDead(id, every, r.GetAfter()))
+		m, there, err := s.copies.Last(ctx, subject.MailboxDead(id, every, r.GetAfter()))
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@
 // only by compare-and-set (document.go), which alone says what is locked and what
 // is confirmed. The bucket belfry_topics is the catalogue.
 //
-// Everything it does to NATS apart from the relay is one request each, through the
-// interface caller, and may be cut off before or after: the model test ends the
+// Everything it does to NATS apart from the relay is one request each, through a
+// stream.Caller, and may be cut off before or after: the model test ends the
 // process there and compares with a mailbox in memory.
 package mailbox

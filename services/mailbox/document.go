@@ -26,7 +26,7 @@ var errUnchanged = errors.New("nothing to change")
 
 // load reads a document from the leader; nil if there is none.
 func (s *Service) load(ctx context.Context, id string) (st *state, rev uint64, written time.Time, err error) {
-	m, there, err := s.states.last(ctx, subject.Key(StateBucket, stateKey(id)))
+	m, there, err := s.states.Last(ctx, subject.Key(StateBucket, stateKey(id)))
 	if err != nil || !there || len(m.Data) == 0 {
 		return nil, m.Seq, m.Time, err
 	}

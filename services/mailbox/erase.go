@@ -79,7 +79,7 @@ type eraser struct {
 
 // stream erases what is meant of one stream.
 func (e eraser) stream(ctx context.Context, name, filter string, meant func(message) bool) (count int, err error) {
-	st := stream{conn{e.nc}, name}
+	st := callsTo(ask(e.nc), name)
 	info, err := st.info(ctx, "")
 	if err != nil {
 		return 0, err
@@ -93,7 +93,7 @@ func (e eraser) stream(ctx context.Context, name, filter string, meant func(mess
 			return nil
 		}
 		if err := st.erase(ctx, m.Seq); err != nil {
-			if _, there, lookErr := st.at(ctx, m.Seq); lookErr != nil || there {
+			if _, there, lookErr := st.At(ctx, m.Seq); lookErr != nil || there {
 				return fault.Wrap(fault.Unavailable, err, "message %d of %s is not erased; erase again", m.Seq, name)
 			}
 		}

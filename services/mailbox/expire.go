@@ -86,7 +86,7 @@ func (s *sweeper) run(ctx context.Context) error {
 	}
 	skipping := true
 	for from := s.from; ; {
-		m, there, err := s.states.after(ctx, subject.Key(StateBucket, ">"), from)
+		m, there, err := s.states.First(ctx, subject.Key(StateBucket, ">"), from)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (s *sweeper) run(ctx context.Context) error {
 
 // beat takes the lease, or keeps it; errNotMine when another replica has it.
 func (s *sweeper) beat(ctx context.Context) error {
-	m, there, err := s.states.last(ctx, subject.Key(StateBucket, leaseKey))
+	m, there, err := s.states.Last(ctx, subject.Key(StateBucket, leaseKey))
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (s *sweeper) expireOne(ctx context.Context, id string, last uint64) error {
 // warn says once, for the time since the last poll, that mailboxes will expire.
 func (s *sweeper) warn(ctx context.Context, id string, st *state, m message) error {
 	key, rev := subject.Key(StateBucket, warnedKey+id), strconv.FormatUint(m.Seq, 10)
-	was, there, err := s.states.last(ctx, key)
+	was, there, err := s.states.Last(ctx, key)
 	if err != nil || there && string(was.Data) == rev {
 		return err
 	}

@@ -24,7 +24,7 @@ func (r *replica) published(verb string) (all []fields) {
 		r.t.Fatal(err)
 	}
 	for from := uint64(1); ; {
-		m, there, err := r.s.events.after(r.t.Context(), subj, from)
+		m, there, err := r.s.events.First(r.t.Context(), subj, from)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -136,8 +136,8 @@ func TestMB6SweepDies(t *testing.T) { //nolint:paralleltest // a bubble
 			r.stop()
 
 			pass(9*day + day/2) // less than an outage, so nobody is spared
-			crash := &crasher{caller: conn{w.nats.Bus().NC}, left: 1 << 30}
-			r = w.startOn(w.nats.Bus(), func(s *Service) { s.states.caller, s.events.caller = crash, crash })
+			crash := &crasher{Caller: ask(w.nats.Bus().NC), left: 1 << 30}
+			r = w.startOn(w.nats.Bus(), func(s *Service) { s.states.Caller, s.events.Caller = crash, crash })
 			pass(day/2 - day/40)
 			crash.arm(step)
 			pass(day / 18) // one sweep

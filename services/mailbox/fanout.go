@@ -31,7 +31,7 @@ const (
 // methods but janitor's are called by one goroutine.
 type fanout struct {
 	s       *Service
-	copies  stream // MAILBOX
+	copies  calls // MAILBOX
 	table   *table
 	topics  map[place]bool    // known to the catalogue
 	notices map[uint64][]byte // by position: whom AfterCommit tells
@@ -60,7 +60,7 @@ func (f *fanout) options(o Options) relay.Options {
 // open reads the table anew: another worker may have changed it.
 func (f *fanout) open(ctx context.Context, _ event.Cursor) error {
 	began := time.Now()
-	cursor, there, err := f.copies.last(ctx, subject.MailboxCursor)
+	cursor, there, err := f.copies.Last(ctx, subject.MailboxCursor)
 	if err != nil || !there {
 		return fmt.Errorf("read the table's end: %w", err)
 	}

@@ -76,7 +76,7 @@ const sampleEvery = 15 * time.Second
 // sample looks at the first of all copies: how old it is, and how many are behind
 // it, whatever their number.
 func (s *Service) sample(ctx context.Context) {
-	m, behind, ok, err := s.copies.next(ctx, subject.MailboxCopies, 1)
+	m, behind, ok, err := s.copies.Near(ctx, subject.MailboxCopies, 1)
 	switch {
 	case err != nil:
 		s.log.DebugContext(ctx, "depth not known", telemetry.Err(err))

@@ -119,8 +119,8 @@ func (r *play) crashNext(after int) {
 
 // replica starts a replica that can be made to end.
 func (r *play) replica() *replica {
-	r.crash = &crasher{caller: conn{r.w.nats.Bus().NC}, left: 1 << 30}
-	return r.w.startOn(r.w.nats.Bus(), func(s *Service) { s.copies.caller, s.states.caller = r.crash, r.crash })
+	r.crash = &crasher{Caller: ask(r.w.nats.Bus().NC), left: 1 << 30}
+	return r.w.startOn(r.w.nats.Bus(), func(s *Service) { s.copies.Caller, s.states.Caller = r.crash, r.crash })
 }
 
 // call makes a call until it is answered, as a partner does.

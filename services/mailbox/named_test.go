@@ -8,25 +8,27 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/belfry-events/belfry/pkg/stream"
 )
 
 // counter counts what a replica asks NATS.
 type counter struct {
-	caller
+	stream.Caller
 	n atomic.Int64
 }
 
 func (c *counter) Request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	c.n.Add(1)
-	return c.caller.Request(ctx, m)
+	return c.Caller.Request(ctx, m)
 }
 
 // TestMB11CycleAsksLittle: a cycle is five requests, those that it cannot do
 // without: the document and the first copy, two changes of the document, a delete.
 func TestMB11CycleAsksLittle(t *testing.T) { //nolint:paralleltest // a bubble
 	bubble(t, func(t *testing.T, w *world) {
-		c := &counter{caller: conn{w.nats.Bus().NC}}
-		r := w.startOn(w.nats.Bus(), func(s *Service) { s.copies.caller, s.states.caller = c, c })
+		c := &counter{Caller: ask(w.nats.Bus().NC)}
+		r := w.startOn(w.nats.Bus(), func(s *Service) { s.copies.Caller, s.states.Caller = c, c })
 		p := r.partner("anna", "crm").subscribe("invoices")
 		large := fmt.Sprintf("%q", strings.Repeat("x", maxNamed))
 		for _, data := range []string{"1", "2", "3", large} {

@@ -175,7 +175,7 @@ func (s *Service) pickAsked(ctx context.Context, t *desk, id string, st *state, 
 // pickFromLeader is the last word on whether there is such a message: a replica
 // may not have it yet.
 func (s *Service) pickFromLeader(ctx context.Context, id string, st *state, seq uint64) (*message, error) {
-	m, there, err := s.copies.at(ctx, seq)
+	m, there, err := s.copies.At(ctx, seq)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func (s *Service) ViewSubscribers(ctx context.Context, _ *mailboxv1.ViewSubscrib
 	answer := &mailboxv1.ViewSubscribersResponse{}
 	filter := subject.Key(StateBucket, ownerID(p)+".*")
 	for from := uint64(1); ; {
-		m, there, err := s.states.after(ctx, filter, from)
+		m, there, err := s.states.First(ctx, filter, from)
 		if err != nil {
 			return nil, err
 		}

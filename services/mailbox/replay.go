@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -110,19 +109,12 @@ func (s *Service) stretchOf(ctx context.Context, r *mailboxv1.ReplayRequest) (t 
 // since is the position of the first message stored at or after a time; behind the
 // last one if there is none.
 func (s *Service) since(ctx context.Context, t time.Time) (uint64, error) {
-	answer, err := s.events.Request(ctx, &nats.Msg{
-		Subject: "$JS.API.DIRECT.GET." + s.events.name,
-		Data:    fmt.Appendf(nil, `{"start_time":%q,"next_by_subj":">"}`, t.UTC().Format(time.RFC3339Nano)),
-	})
-	if err != nil {
-		return 0, s.events.down(err)
+	m, there, err := s.events.FirstSince(ctx, ">", t)
+	if err != nil || there {
+		return m.Seq, err
 	}
-	if answer.Header.Get("Status") == "404" {
-		log, err := s.reader.State(ctx)
-		return log.Last + 1, err
-	}
-	m, err := direct(answer)
-	return m.Seq, err
+	log, err := s.reader.State(ctx)
+	return log.Last + 1, err
 }
 
 // replay copies the next matching events of a stretch into a mailbox, as one batch.

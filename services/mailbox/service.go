@@ -37,7 +37,7 @@ type Service struct {
 	maxCopy  int // largest copy whose event is JSON
 	replica  string
 
-	copies, states, topics, events stream // MAILBOX, the two buckets, EVENTS
+	copies, states, topics, events calls // MAILBOX, the two buckets, EVENTS
 	reader                         *eventlog.Reader
 
 	epoch    string // of MAILBOX; known once it runs
@@ -61,12 +61,12 @@ func New(o Options) (*Service, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
-	call := caller(conn{o.Env.Bus.NC})
+	call := ask(o.Env.Bus.NC)
 	s := &Service{
 		config: o.Config, log: o.Env.Log, nc: o.Env.Bus.NC, bus: o.Env.Bus, stats: newMetrics(o.Env.Registry),
 		maxEvent: o.Env.MaxEventBytes, maxCopy: int(o.Env.Bus.NC.MaxPayload()) - copyRoom, replica: nuid.Next(),
-		copies: stream{call, Stream}, states: stream{call, stateStream}, topics: stream{call, topicsStream},
-		events: stream{call, topology.Events}, reader: eventlog.NewReader(o.Env.Bus.NC),
+		copies: callsTo(call, Stream), states: callsTo(call, stateStream), topics: callsTo(call, topicsStream),
+		events: callsTo(call, topology.Events), reader: eventlog.NewReader(o.Env.Bus.NC),
 		desks: newDesks(), room: newRoom(), deletes: make(chan struct{}, maxDeletes),
 		leaving: make(chan struct{}), ready: make(chan struct{}),
 	}

@@ -199,7 +199,7 @@ func (s *Service) subscriptions(ctx context.Context, id string) (all []*subscrip
 // entries visits a subscriber's documents in the table.
 func (s *Service) entries(ctx context.Context, id string, visit func(o *subscription, ended bool) error) error {
 	for from := uint64(1); ; {
-		m, there, err := s.copies.after(ctx, subject.MailboxEntry(id, every), from)
+		m, there, err := s.copies.First(ctx, subject.MailboxEntry(id, every), from)
 		if err != nil || !there {
 			return err
 		}

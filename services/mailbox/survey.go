@@ -66,7 +66,7 @@ type look struct {
 }
 
 func (s *Service) look(ctx context.Context, filter string, from uint64) (*look, error) {
-	m, behind, ok, err := s.copies.next(ctx, filter, from)
+	m, behind, ok, err := s.copies.Near(ctx, filter, from)
 	return &look{m, behind, ok}, err
 }
 

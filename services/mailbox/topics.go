@@ -57,10 +57,10 @@ func (s *Service) topicKnown(ctx context.Context, at place) error {
 	if err != nil {
 		return err
 	}
-	if _, there, err := s.topics.last(ctx, key); err != nil || there {
+	if _, there, err := s.topics.Last(ctx, key); err != nil || there {
 		return err
 	}
-	newest, there, err := s.events.last(ctx, subject.Events)
+	newest, there, err := s.events.Last(ctx, subject.Events)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Service) topicKnown(ctx context.Context, at place) error {
 			return fault.Wrap(fault.Unavailable, err, "not certain yet whether there is such a topic; ask again")
 		}
 	}
-	if _, there, err := s.topics.last(ctx, key); err != nil || there {
+	if _, there, err := s.topics.Last(ctx, key); err != nil || there {
 		return err
 	}
 	return fault.Field(fault.TopicUnknown, "topic", "nothing was ever published to %q of %s; ViewTopics lists what there is", at.topic, at.tenant)
@@ -90,7 +90,7 @@ func (s *Service) ViewTopics(ctx context.Context, _ *mailboxv1.ViewTopicsRequest
 			continue // no event can have such a tenant
 		}
 		for from := uint64(1); ; {
-			m, there, err := s.topics.after(ctx, filter, from)
+			m, there, err := s.topics.First(ctx, filter, from)
 			if err != nil {
 				return nil, err
 			}

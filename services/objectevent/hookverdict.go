@@ -13,6 +13,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
@@ -85,44 +86,19 @@ type storedVerdict struct {
 // next is the first verdict of a filter at or above a sequence, or, with sequence
 // 0, not older than since; ok is false when there is none.
 func (l *verdictLog) next(ctx context.Context, filter string, seq uint64, since time.Time) (v storedVerdict, ok bool, err error) {
-	request := map[string]any{"next_by_subj": filter}
-	switch {
-	case seq == 0 && !since.IsZero():
-		request["start_time"] = since
-	default:
-		request["seq"] = max(seq, 1)
+	var m stream.Message
+	if verdicts := storedIn(l.nc, Verdicts); seq == 0 {
+		m, ok, err = verdicts.FirstSince(ctx, filter, since)
+	} else {
+		m, ok, err = verdicts.First(ctx, filter, seq)
 	}
-	b, err := json.Marshal(request)
-	if err != nil {
-		return v, false, fmt.Errorf("ask for verdicts: %w", err)
+	if err != nil || !ok {
+		return v, false, err
 	}
-	reply, err := l.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+Verdicts, b)
-	if err != nil {
-		return v, false, storeDown(err)
+	if err := json.Unmarshal(m.Data, &v.verdict); err != nil {
+		return v, false, fmt.Errorf("read verdict %d: %w", m.Seq, err)
 	}
-	var answer struct {
-		Error *struct {
-			Code        jetstream.ErrorCode `json:"err_code"`
-			Description string              `json:"description"`
-		} `json:"error"`
-		Message struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return v, false, fmt.Errorf("read a verdict: %w", err)
-	}
-	if e := answer.Error; e != nil {
-		if e.Code == jetstream.JSErrCodeMessageNotFound {
-			return v, false, nil
-		}
-		return v, false, fault.New(fault.Unavailable, "the store answered: %s", e.Description)
-	}
-	if err := json.Unmarshal(answer.Message.Data, &v.verdict); err != nil {
-		return v, false, fmt.Errorf("read verdict %d: %w", answer.Message.Seq, err)
-	}
-	v.seq = answer.Message.Seq
+	v.seq = m.Seq
 	return v, true, nil
 }
 

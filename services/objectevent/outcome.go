@@ -149,11 +149,11 @@ type reason struct{ code, text string }
 
 // letter reads the dead letter of an operation; nil: there is none.
 func (s *Service) letter(ctx context.Context, partition int, at event.Cursor) (*reason, error) {
-	h, err := lastHeader(ctx, s.bus.NC, topology.DeadLetters, subject.Dead(relayName(partition), at.String()))
-	if err != nil || h == nil {
+	m, ok, err := storedIn(s.bus.NC, topology.DeadLetters).Last(ctx, subject.Dead(relayName(partition), at.String()))
+	if err != nil || !ok {
 		return nil, err
 	}
-	r := reasonOf(h.Get(bus.HeaderReason))
+	r := reasonOf(m.Header.Get(bus.HeaderReason))
 	return &r, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 )
 
 // trashRecord says where an object is, and which operation brought it there:
@@ -63,21 +64,21 @@ type trash struct {
 // read is the record under a subject, in the leader's word, which is not enough to
 // decide by: see lookout. A record without revision: there is none. Code unavailable.
 func (t *trash) read(ctx context.Context, subj string) (r trashRecord, err error) {
-	m, err := lastMessage(ctx, t.nc, Trash, subj)
-	if err != nil || m == nil {
+	m, ok, err := storedIn(t.nc, Trash).Last(ctx, subj)
+	if err != nil || !ok {
 		return r, err
 	}
-	return parseTrash(m.Subject, m.Data, m.Seq)
+	return parseTrash(m)
 }
 
-func parseTrash(subj string, data []byte, seq uint64) (r trashRecord, err error) {
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fmt.Errorf("read the record under %s: %w", subj, err)
+func parseTrash(m stream.Message) (r trashRecord, err error) {
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return r, fmt.Errorf("read the record under %s: %w", m.Subject, err)
 	}
 	if r.At, err = event.ParseCursor(r.Seq); err != nil {
-		return r, fmt.Errorf("read the record under %s: %w", subj, err)
+		return r, fmt.Errorf("read the record under %s: %w", m.Subject, err)
 	}
-	r.revision = seq
+	r.revision = m.Seq
 	return r, nil
 }
 

@@ -2,7 +2,6 @@ package objectevent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -65,8 +64,8 @@ func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
 	case errors.Is(err, errTooMany):
 		return true, nil
 	case errors.Is(err, nats.ErrNoResponders):
-		m, err := lastMessage(ctx, l.trash.nc, Trash, filter)
-		return m != nil, err
+		_, ok, err := storedIn(l.trash.nc, Trash).Last(ctx, filter)
+		return ok, err
 	case err != nil:
 		return false, err
 	case !some && upTo < l.newest:
@@ -188,51 +187,28 @@ var errTooMany = errors.New("more records than one answer has")
 func (t *trash) page(ctx context.Context, subjs []string, mark string) (found map[string]trashRecord, upTo uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	request, err := json.Marshal(map[string]any{"multi_last": subjs})
-	if err != nil {
-		return nil, 0, fmt.Errorf("ask the trash: %w", err)
-	}
-	sub, err := t.nc.SubscribeSync(t.nc.NewRespInbox())
-	if err != nil {
-		return nil, 0, storeDown(err)
-	}
-	defer func() { _ = sub.Unsubscribe() }() // nothing follows from it
-	if err := t.nc.PublishRequest("$JS.API.DIRECT.GET."+Trash, sub.Subject, request); err != nil {
-		return nil, 0, storeDown(err)
-	}
+	trash := storedIn(t.nc, Trash)
 	found = map[string]trashRecord{}
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, 0, storeDown(err)
+	end, err := trash.Direct(ctx, t.nc, map[string]any{"multi_last": subjs}, func(m stream.Message) (err error) {
+		if m.Subject != mark {
+			found[m.Subject], err = parseTrash(m)
 		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-			where := event.Last(m.Header, "Nats-Subject")
-			if where == mark {
-				continue
-			}
-			seq, err := strconv.ParseUint(event.Last(m.Header, "Nats-Sequence"), 10, 64)
-			if err != nil {
-				return nil, 0, fmt.Errorf("read the record under %s: %w", where, err)
-			}
-			if found[where], err = parseTrash(where, m.Data, seq); err != nil {
-				return nil, 0, err
-			}
-		case "204": // the end
-			upTo, err = strconv.ParseUint(m.Header.Get("Nats-UpTo-Sequence"), 10, 64)
-			if err != nil {
-				return nil, 0, fmt.Errorf("read the end of the trash's answer: %w", err)
-			}
-			return found, upTo, nil
-		case "404": // none
-			return found, 0, nil
-		case "503":
-			return nil, 0, nats.ErrNoResponders
-		case "413":
-			return nil, 0, errTooMany
-		default:
-			return nil, 0, storeDown(fmt.Errorf("the trash answered %s %s", status, m.Header.Get("Description")))
-		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
 	}
+	switch end.Header.Get("Status") {
+	case "204": // the end
+		upTo, err = strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the end of the trash's answer: %w", err)
+		}
+		return found, upTo, nil
+	case "404": // none
+		return found, 0, nil
+	case "413":
+		return nil, 0, errTooMany
+	}
+	return nil, 0, trash.Refused(end)
 }

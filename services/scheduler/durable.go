@@ -127,7 +127,7 @@ func (d *durable) messages(ctx context.Context, have kept, f fire, zone *time.Lo
 	}
 	expected := uint64(0)
 	if last != nil {
-		expected = last.Sequence
+		expected = last.Seq
 		var r record
 		if json.Unmarshal(last.Data, &r) == nil && r.Created.Equal(have.Created) && !f.Nominal.After(r.Nominal) {
 			return nil, nil

@@ -56,7 +56,7 @@ func (s *Service) removeStrikes(ctx context.Context, wanted []*definition) error
 		if m == nil {
 			continue // gone meanwhile
 		}
-		have, err := m.definition()
+		have, err := definitionOf(m)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -42,8 +43,8 @@ func Erase(ctx context.Context, nc *nats.Conn, tenant, user string, dryRun bool)
 	}
 	s := newStore(&bus.Bus{NC: nc, JS: js})
 	var gone []string // histories
-	err = s.walk(ctx, Schedules, subject.TenantSchedules(tenant), func(m *storedMsg) error {
-		have, err := m.definition()
+	err = s.walk(ctx, Schedules, subject.TenantSchedules(tenant), func(m *stream.Message) error {
+		have, err := definitionOf(m)
 		if err != nil || !have.Action.concerns(user) {
 			return err
 		}
@@ -56,7 +57,7 @@ func Erase(ctx context.Context, nc *nats.Conn, tenant, user string, dryRun bool)
 	if err != nil {
 		return done, err
 	}
-	err = s.walk(ctx, History, subject.TenantHistory(tenant), func(m *storedMsg) error {
+	err = s.walk(ctx, History, subject.TenantHistory(tenant), func(m *stream.Message) error {
 		var e entry
 		if err := json.Unmarshal(m.Data, &e); (err != nil || e.By != user) && !slices.Contains(gone, m.Subject) {
 			return nil
@@ -64,7 +65,7 @@ func Erase(ctx context.Context, nc *nats.Conn, tenant, user string, dryRun bool)
 		if done.Entries++; dryRun {
 			return nil
 		}
-		return s.overwrite(ctx, History, m.Sequence)
+		return s.overwrite(ctx, History, m.Seq)
 	})
 	return done, err
 }
@@ -106,19 +107,19 @@ func (s *store) eraseOne(ctx context.Context, have kept, user string) error {
 		if err != nil || m == nil {
 			return err
 		}
-		return s.remove(ctx, m.Sequence)
+		return s.remove(ctx, m.Seq)
 	}
 }
 
 // walk visits what a stream has under a pattern now.
-func (s *store) walk(ctx context.Context, stream, pattern string, visit func(*storedMsg) error) error {
-	end, err := s.last(ctx, stream, pattern)
-	for seq := uint64(1); err == nil && end != nil && seq <= end.Sequence; {
-		var m *storedMsg
-		if m, err = s.after(ctx, stream, pattern, seq); err != nil || m == nil {
+func (s *store) walk(ctx context.Context, name, pattern string, visit func(*stream.Message) error) error {
+	end, err := s.last(ctx, name, pattern)
+	for seq := uint64(1); err == nil && end != nil && seq <= end.Seq; {
+		var m *stream.Message
+		if m, err = s.after(ctx, name, pattern, seq); err != nil || m == nil {
 			return err
 		}
-		seq = m.Sequence + 1
+		seq = m.Seq + 1
 		err = visit(m)
 	}
 	return err

@@ -154,7 +154,7 @@ func TestTM2Reconfigured(t *testing.T) {
 			if msg == nil {
 				return m
 			}
-			seq = msg.Sequence + 1
+			seq = msg.Seq + 1
 			var d definition
 			if err := json.Unmarshal(msg.Data, &d); err != nil {
 				t.Fatal(err)

@@ -107,7 +107,7 @@ func (h *historian) read(ctx context.Context, a subject.Schedule, limit int) (li
 		if m == nil {
 			break
 		}
-		seq = m.Sequence + 1
+		seq = m.Seq + 1
 		var e entry
 		if json.Unmarshal(m.Data, &e) == nil {
 			list = append(list, e)

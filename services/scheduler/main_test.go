@@ -231,12 +231,12 @@ func stored(t testing.TB, b *bus.Bus, pattern string) (list []event.Event) {
 		if m == nil {
 			return list
 		}
-		seq = m.Sequence + 1
+		seq = m.Seq + 1
 		raw, err := b.JS.Stream(t.Context(), topology.Events)
 		if err != nil {
 			t.Fatal(err)
 		}
-		full, err := raw.GetMsg(t.Context(), m.Sequence)
+		full, err := raw.GetMsg(t.Context(), m.Seq)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -300,10 +300,10 @@ func (s *Service) List(ctx context.Context, r *schedulerv1.ListRequest) (*schedu
 			if err != nil {
 				return nil, err
 			}
-			if last == nil || at.Seq >= last.Sequence {
+			if last == nil || at.Seq >= last.Seq {
 				break
 			}
-			end = last.Sequence // one that was changed meanwhile has moved there
+			end = last.Seq // one that was changed meanwhile has moved there
 		}
 		m, err := s.store.after(ctx, Schedules, pattern, at.Seq+1)
 		if err != nil {
@@ -317,8 +317,8 @@ func (s *Service) List(ctx context.Context, r *schedulerv1.ListRequest) (*schedu
 			answer.More = true
 			break
 		}
-		at.Seq = m.Sequence
-		have, err := m.definition()
+		at.Seq = m.Seq
+		have, err := definitionOf(m)
 		if err != nil {
 			return nil, err
 		}

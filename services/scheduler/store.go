@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus"
 	"github.com/belfry-events/belfry/pkg/fault"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
@@ -60,15 +60,15 @@ func (s *store) load(ctx context.Context, a subject.Schedule) (kept, error) {
 	if err != nil || m == nil {
 		return kept{}, err
 	}
-	return m.definition()
+	return definitionOf(m)
 }
 
-func (m *storedMsg) definition() (kept, error) {
+func definitionOf(m *stream.Message) (kept, error) {
 	d := new(definition)
 	if err := json.Unmarshal(m.Data, d); err != nil {
 		return kept{}, fault.Wrap(fault.Internal, err, "the message under %s is no schedule", m.Subject)
 	}
-	return kept{d, m.Sequence}, nil
+	return kept{d, m.Seq}, nil
 }
 
 // change replaces what is kept by another definition of the same schedule.
@@ -176,7 +176,7 @@ func (s *store) forget(ctx context.Context, a subject.Schedule) error {
 		if err != nil || m == nil {
 			return err
 		}
-		return s.remove(ctx, m.Sequence)
+		return s.remove(ctx, m.Seq)
 	}
 }
 
@@ -234,73 +234,49 @@ func (s *store) heal(ctx context.Context, a subject.Schedule) error {
 func (s *store) subjects(ctx context.Context, pattern string) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	stream, err := s.b.JS.Stream(ctx, Schedules)
+	schedules, err := s.b.JS.Stream(ctx, Schedules)
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not answer", Schedules)
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(pattern))
+	info, err := schedules.Info(ctx, jetstream.WithSubjectFilter(pattern))
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not list its subjects", Schedules)
 	}
 	return info.State.Subjects, nil
 }
 
+// of is a stream that is read here. Its leader answers: the client library's own
+// reads may be answered by any replica.
+func (s *store) of(name string) stream.Stream {
+	return stream.Stream{Caller: stream.Conn{NC: s.b.NC, Within: callTimeout}, Name: name}
+}
+
 // after is the first message under a pattern at or after a sequence; nil if there
 // is none. Behind the last one of a pattern the server looks through all that
 // there is, so whoever walks asks [store.last] where the end is.
-func (s *store) after(ctx context.Context, stream, pattern string, seq uint64) (*storedMsg, error) {
-	return s.get(ctx, stream, map[string]any{"seq": seq, "next_by_subj": pattern})
+func (s *store) after(ctx context.Context, name, pattern string, seq uint64) (*stream.Message, error) {
+	return found(s.of(name).First(ctx, pattern, seq))
 }
 
 // last is the newest message under a subject; nil if there is none.
-func (s *store) last(ctx context.Context, stream, subj string) (*storedMsg, error) {
-	return s.get(ctx, stream, map[string]any{"last_by_subj": subj})
+func (s *store) last(ctx context.Context, name, subj string) (*stream.Message, error) {
+	return found(s.of(name).Last(ctx, subj))
 }
 
-type storedMsg struct {
-	Subject  string    `json:"subject"`
-	Sequence uint64    `json:"seq"`
-	Data     []byte    `json:"data"`
-	Time     time.Time `json:"time"`
-}
-
-// get asks the leader: the client library's own reads may be answered by any replica.
-func (s *store) get(ctx context.Context, stream string, request any) (*storedMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, fmt.Errorf("build a request: %w", err)
+func found(m stream.Message, ok bool, err error) (*stream.Message, error) {
+	if !ok {
+		return nil, err
 	}
-	m, err := s.b.NC.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "stream %s does not answer", stream)
-	}
-	var reply struct {
-		Message *storedMsg          `json:"message"`
-		Error   *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &reply); err != nil {
-		return nil, fmt.Errorf("read the answer of stream %s: %w", stream, err)
-	}
-	switch {
-	case reply.Error == nil:
-		return reply.Message, nil
-	case reply.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, nil
-	case reply.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
-		return nil, fault.Wrap(fault.StreamLost, reply.Error, "stream %s is missing", stream)
-	}
-	return nil, fault.Wrap(fault.Unavailable, reply.Error, "stream %s cannot be read", stream)
+	return &m, nil
 }
 
 // remove deletes one message; that it is gone already is success.
 func (s *store) remove(ctx context.Context, seq uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	stream, err := s.b.JS.Stream(ctx, Schedules)
+	schedules, err := s.b.JS.Stream(ctx, Schedules)
 	if err == nil {
-		err = stream.DeleteMsg(ctx, seq)
+		err = schedules.DeleteMsg(ctx, seq)
 	}
 	var api *jetstream.APIError
 	if err == nil || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound || errors.Is(err, jetstream.ErrMsgNotFound) {
