@@ -16,6 +16,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
+	"github.com/belfry-events/belfry/services/objectevent"
 )
 
 const (
@@ -177,9 +178,28 @@ func (w *deciders) count() {
 	if len(got) != len(want) {
 		w.t.Errorf("%d objects have events, want %d", len(got), len(want))
 	}
+	if w.t.Failed() {
+		w.left()
+	}
 	s, err := w.bus.JS.Stream(w.t.Context(), topology.DeadLetters)
 	if err != nil || s.CachedInfo().State.Msgs > 0 {
 		w.t.Errorf("dead letters: %+v, %v", s.CachedInfo().State, err)
+	}
+}
+
+// left says what the queue still holds, and how far its durables are: an operation
+// that has no events and is not here either was lost.
+func (w *deciders) left() {
+	w.t.Helper()
+	s, err := w.bus.JS.Stream(w.t.Context(), objectevent.Operations)
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	state := s.CachedInfo().State
+	w.t.Logf("the queue: %d messages, %d to %d", state.Msgs, state.FirstSeq, state.LastSeq)
+	for c := range s.ListConsumers(w.t.Context()).Info() {
+		w.t.Logf("%s: delivered %d, floor %d, %d pending, %d unacknowledged", c.Name, c.Delivered.Stream, c.AckFloor.Stream, c.NumPending, c.NumAckPending)
 	}
 }
 
