@@ -30,6 +30,7 @@ type worker struct {
 	bus       *bus.Bus
 	events    *eventlog.Reader
 	trash     *trash
+	sweep     *sweeper
 	deletions deletions
 	stats     *metrics
 	log       *slog.Logger
@@ -55,7 +56,7 @@ type hand struct {
 // newWorker makes the worker of a partition.
 func (s *Service) newWorker(partition int) *worker {
 	w := &worker{
-		name: relayName(partition), partition: partition, bus: s.bus, events: s.events, trash: s.trash, deletions: s.hooks.deletions,
+		name: relayName(partition), partition: partition, bus: s.bus, events: s.events, trash: s.trash, sweep: s.sweep, deletions: s.hooks.deletions,
 		stats: s.stats, log: s.log, trace: s.trace, maxEvent: s.maxEvent,
 	}
 	_ = w.Open(context.Background(), event.Cursor{}) // it never fails

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
@@ -37,6 +38,7 @@ type Service struct {
 	maxEvent int
 
 	trash  *trash
+	sweep  *sweeper
 	hooks  *hooks
 	alerts *alerts
 	relays *relay.Set // one for each partition of operations, and that of alerts
@@ -51,7 +53,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, log: env.Log, bus: env.Bus, js: env.Bus.JS, events: eventlog.NewReader(env.Bus.NC), limits: env.Limits,
 		trace: env.Tracer, stats: newMetrics(env.Registry), maxEvent: env.MaxEventBytes,
-		trash: &trash{nc: env.Bus.NC, js: env.Bus.JS},
+		trash: &trash{nc: env.Bus.NC, js: env.Bus.JS}, sweep: newSweeper(env.Bus.JS),
 	}
 	var err error
 	if s.hooks, err = newHooks(o.Config.Hooks, env); err != nil {
@@ -97,6 +99,9 @@ func (s *Service) Run(ctx context.Context) error {
 	defer s.hooks.stop()
 	s.hooks.crew.start(s.hooks.resealAll)
 	defer s.alerts.start(ctx)()
+	var sweeping sync.WaitGroup
+	defer sweeping.Wait()
+	sweeping.Go(func() { s.sweep.run(ctx, s.notSwept) })
 	return s.relays.Run(ctx)
 }
 

@@ -22,13 +22,13 @@ func Topology(o topology.Options) topology.Spec {
 // operations is the queue. An operation is stored under its partition, so that
 // eight durables share the work and an object's operations keep their order. Not in
 // it, on purpose: rollup, because one reporter's header would empty it; an age,
-// because what waits here is nowhere else.
+// because what waits here is nowhere else; JetStream's own work queue, see sweeper.
 func operations(o topology.Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:             Operations,
 		Description:      "what source systems did to objects, until it is relayed into EVENTS",
 		Subjects:         []string{subject.Operations},
-		Retention:        jetstream.WorkQueuePolicy,
+		Retention:        jetstream.LimitsPolicy,
 		Storage:          jetstream.FileStorage,
 		Discard:          jetstream.DiscardOld,
 		Replicas:         o.Replicas,

@@ -13,7 +13,7 @@ import (
 // Where an object is lies in another stream than its events, so the two cannot be
 // stored in one batch:
 //
-//	decide by TRASH ─▶ batch into EVENTS: receipt, events, cursor ─▶ TRASH ─▶ acknowledge
+//	decide by TRASH ─▶ batch into EVENTS: receipt, events, cursor ─▶ TRASH ─▶ acknowledge ─▶ sweep
 //
 // An operation that came before finds its receipt in the batch, and moves nothing. A
 // worker that ends behind the batch leaves an operation that is relayed and not
@@ -63,6 +63,7 @@ func (w *worker) AfterBatch(ctx context.Context, ms []relay.Message) error {
 	for _, m := range ms {
 		w.done(m)
 	}
+	w.sweep.settled(w.partition, ms[len(ms)-1].At.Seq)
 	return nil
 }
 

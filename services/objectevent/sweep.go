@@ -1,0 +1,82 @@
+package objectevent
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/belfry-events/belfry/pkg/subject"
+	"github.com/belfry-events/belfry/pkg/telemetry"
+)
+
+// sweeper takes out of OPERATIONS what is relayed. JetStream would do so with the
+// acknowledgement, in a work queue; but there whoever becomes a durable's leader also
+// removes what its state takes for acknowledged, and after a reset that is too much:
+// deliveries of before, recorded behind it, hide those between from what is pending.
+// Here nothing goes that is not in the log.
+type sweeper struct {
+	js   jetstream.JetStream
+	done [subject.Partitions]atomic.Uint64 // up to here relayed, and its objects moved
+	wake chan struct{}
+}
+
+// sweepPause is between two sweeps: each costs one call for a partition in use.
+const sweepPause = 250 * time.Millisecond
+
+func newSweeper(js jetstream.JetStream) *sweeper {
+	return &sweeper{js: js, wake: make(chan struct{}, 1)}
+}
+
+// settled is told how far a partition has come.
+func (s *sweeper) settled(partition int, seq uint64) {
+	s.done[partition].Store(seq)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sweeps until ctx ends. What is left then goes with what comes after it.
+func (s *sweeper) run(ctx context.Context, failed func(partition int, err error)) {
+	var swept [subject.Partitions]uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+		for p := range swept {
+			done := s.done[p].Load()
+			if done <= swept[p] {
+				continue
+			}
+			if err := s.sweep(ctx, p, done); err != nil {
+				failed(p, err)
+				continue // until more is settled there
+			}
+			swept[p] = done
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(sweepPause):
+		}
+	}
+}
+
+func (s *sweeper) sweep(ctx context.Context, partition int, upTo uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	queue, err := s.js.Stream(ctx, Operations)
+	if err != nil {
+		return storeDown(err)
+	}
+	return queue.Purge(ctx, jetstream.WithPurgeSubject(subject.OperationsOf(partition)), jetstream.WithPurgeSequence(upTo+1))
+}
+
+// notSwept logs what the next sweep does again.
+func (s *Service) notSwept(partition int, err error) {
+	s.log.Debug("operations not taken out of the queue yet", "relay", relayName(partition), telemetry.Err(err))
+}
