@@ -31,7 +31,7 @@ import (
 )
 
 // hookPatience bounds every wait of these tests; nothing waits for it to pass.
-const hookPatience = 20 * time.Second
+const hookPatience = time.Minute
 
 // hookWorld is before-events on a NATS server of their own, called as a route or
 // over NATS, and an administrator of AA.

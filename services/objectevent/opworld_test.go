@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds every wait of a test; nothing waits for it to pass.
-const opPatience = 30 * time.Second
+const opPatience = 2 * time.Minute
 
 // opWorld is the service on a NATS server of its own, and the tenant AA reporting.
 type opWorld struct {
