@@ -70,7 +70,7 @@ func (w *opWorld) start(b *bus.Bus) {
 	}
 	env.API = api.NewMux(api.MuxOptions{HTTP: w.mux, Guard: env.Guard, Registry: env.Registry, Tracer: env.Tracer, Log: env.Log, MaxBytes: 8 * env.MaxEventBytes})
 	config := Default()
-	config.ReportWait = opPatience
+	config.ReportWait = time.Minute
 	if w.s, err = New(Options{Config: config, Env: env}); err != nil {
 		w.t.Fatal(err)
 	}
