@@ -114,4 +114,10 @@
 // keeps its messages, and not from a work queue. And that the numbers of
 // deliveries lost on the way between two servers do not, by chance, add up to
 // the reset of a zombie at that moment.
+//
+// And a source that is a work queue is the server's to empty: a new leader of the
+// durable removes what it takes for acknowledged, which after a reset may be more
+// than was (deliveries of before, recorded behind it, hide those between from what is
+// pending). What must not be lost is read from a stream with limits, and taken out by
+// its owner once it is relayed, as the object events do.
 package relay
