@@ -55,6 +55,20 @@ func (r *records) delivered(seq uint64) (known bool) {
 func (r *records) failed(seq uint64, n int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	rec := r.of(seq)
+	rec.failures += n
+	return rec.failures
+}
+
+// hold keeps how to let go of a message in hand.
+func (r *records) hold(seq uint64, letGo func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of(seq).letGo = letGo
+}
+
+// of is a message's record, made if there is none. Under mu.
+func (r *records) of(seq uint64) *record {
 	rec := r.all[seq]
 	if rec == nil {
 		if len(r.all) >= maxRecords {
@@ -67,18 +81,7 @@ func (r *records) failed(seq uint64, n int) int {
 		rec = &record{}
 		r.all[seq] = rec
 	}
-	rec.failures += n
-	return rec.failures
-}
-
-// hold keeps how to let go of a message in hand.
-func (r *records) hold(seq uint64, letGo func()) {
-	r.failed(seq, 0)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if rec := r.all[seq]; rec != nil {
-		rec.letGo = letGo
-	}
+	return rec
 }
 
 // done forgets a message.
