@@ -55,6 +55,9 @@ type lateness struct {
 
 func newLateness(n int) *lateness { return &lateness{sent: make([]atomic.Int64, n), from: time.Now()} }
 
+// beside collects for the very same events.
+func (l *lateness) beside() *lateness { return &lateness{sent: l.sent, from: l.from} }
+
 func (l *lateness) send(n int) { l.sent[n].Store(int64(time.Since(l.from))) }
 
 func (l *lateness) age(n int) time.Duration {
@@ -89,8 +92,8 @@ func (b *bench) toWindows(ctx context.Context) error {
 		return err
 	}
 	planned := max(int(b.within.Seconds()*float64(b.rate)), 1)
-	floor, ours := newLateness(planned), newLateness(planned)
-	floor.sent, floor.from = ours.sent, ours.from // the very same events
+	ours := newLateness(planned)
+	floor := ours.beside()
 	stop, err := b.watch("shown", floor.came)
 	if err != nil {
 		return err
@@ -213,8 +216,8 @@ func (b *bench) toMailbox(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	floor, wake := newLateness(singly), newLateness(singly)
-	floor.sent, floor.from = wake.sent, wake.from
+	wake := newLateness(singly)
+	floor := wake.beside()
 	stop, err := b.watch("kept", floor.came)
 	if err != nil {
 		return err
