@@ -158,3 +158,72 @@ func TestDown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTakeOut: what is taken out is gone, and taking it out again is no error; what may
+// not be taken out, or from what is not there, is.
+func TestTakeOut(t *testing.T) {
+	t.Parallel()
+	s, srv := filled(t, 5) // a.x has 1 3 5 7 9, a.y 2 4 6 8 10
+	ctx := t.Context()
+	left := func(want ...uint64) {
+		t.Helper()
+		var got []uint64
+		for seq := range uint64(12) {
+			if m, ok, err := s.At(ctx, seq+1); err != nil {
+				t.Fatal(err)
+			} else if ok {
+				got = append(got, m.Seq)
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("left:\n%s", d)
+		}
+	}
+	for _, seq := range []uint64{3, 3, 11} {
+		if err := s.Remove(ctx, seq); err != nil {
+			t.Errorf("remove %d: %v", seq, err)
+		}
+	}
+	for _, seq := range []uint64{4, 4, 11} {
+		if err := s.Erase(ctx, seq); err != nil {
+			t.Errorf("erase %d: %v", seq, err)
+		}
+	}
+	left(1, 2, 5, 6, 7, 8, 9, 10)
+	for range 2 {
+		if err := s.Purge(ctx, "a.x", 7); err != nil {
+			t.Error(err)
+		}
+	}
+	left(2, 6, 7, 8, 9, 10)
+	if err := s.Purge(ctx, "a.*", 7); err != nil {
+		t.Error(err)
+	}
+	left(7, 8, 9, 10)
+	if err := s.Purge(ctx, `a."é`, 0); err != nil {
+		t.Error("of nothing:", err)
+	}
+	if err := s.Purge(ctx, "a.x", 0); err != nil {
+		t.Error(err)
+	}
+	left(8, 10)
+
+	js := srv.Bus().JS
+	if _, err := js.UpdateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"a.>"}, AllowDirect: true, DenyDelete: true, DenyPurge: true}); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := s
+	nowhere.Name = "NOWHERE"
+	for what, err := range map[string]error{
+		"remove":            s.Remove(ctx, 8),
+		"erase":             s.Erase(ctx, 8),
+		"purge":             s.Purge(ctx, "a.y", 0),
+		"remove of nothing": nowhere.Remove(ctx, 1),
+		"purge of nothing":  nowhere.Purge(ctx, "a.x", 0),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+	left(8, 10)
+}

@@ -44,30 +44,6 @@ func down(name string, err error) error {
 	return fault.Wrap(fault.Unavailable, err, "%s does not answer; ask again", name)
 }
 
-// remove deletes a message, without overwriting its bytes, which takes 200 times
-// as long. That it is not there is no error.
-func (s calls) remove(ctx context.Context, seq uint64) error {
-	err := s.Call(ctx, "STREAM.MSG.DELETE", fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, seq), &struct{}{})
-	refused, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok {
-		return err
-	}
-	if _, there, err := s.At(ctx, seq); err != nil || there {
-		return errors.Join(refused, err)
-	}
-	return nil
-}
-
-// erase deletes a message and overwrites its bytes on the disk.
-func (s calls) erase(ctx context.Context, seq uint64) error {
-	return s.Call(ctx, "STREAM.MSG.DELETE", fmt.Appendf(nil, `{"seq":%d}`, seq), &struct{}{})
-}
-
-// purge deletes everything of a subject or pattern.
-func (s calls) purge(ctx context.Context, filter string) error {
-	return s.Call(ctx, "STREAM.PURGE", fmt.Appendf(nil, `{"filter":%q}`, filter), &struct{}{})
-}
-
 // info is what the leader says of the stream; filter adds how many messages each
 // matching subject has.
 func (s calls) info(ctx context.Context, filter string) (i streamInfo, err error) {

@@ -92,7 +92,7 @@ func (e eraser) stream(ctx context.Context, name, filter string, meant func(mess
 		if e.o.DryRun {
 			return nil
 		}
-		if err := st.erase(ctx, m.Seq); err != nil {
+		if err := st.Erase(ctx, m.Seq); err != nil {
 			if _, there, lookErr := st.At(ctx, m.Seq); lookErr != nil || there {
 				return fault.Wrap(fault.Unavailable, err, "message %d of %s is not erased; erase again", m.Seq, name)
 			}

@@ -235,7 +235,7 @@ func (s *Service) deleteMailbox(ctx context.Context, subscriber, id string) erro
 	for _, subj := range []string{
 		subject.MailboxCopy(subscriber, id), subject.MailboxDead(subscriber, id, every), subject.MailboxEntry(subscriber, id),
 	} {
-		if err := s.copies.purge(ctx, subj); err != nil {
+		if err := s.copies.Purge(ctx, subj, 0); err != nil {
 			return err
 		}
 	}

@@ -141,7 +141,7 @@ func (s *Service) remove(ctx context.Context, seq uint64) error {
 		return ctx.Err()
 	}
 	defer func() { <-s.deletes }()
-	return s.copies.remove(ctx, seq)
+	return s.copies.Remove(ctx, seq)
 }
 
 // maxDeletes is how many deletes are on their way at once.

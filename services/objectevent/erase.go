@@ -2,7 +2,6 @@ package objectevent
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +47,7 @@ func Erase(ctx context.Context, nc *nats.Conn, tenant, user string, dryRun bool)
 		if count++; dryRun {
 			continue
 		}
-		if err := stream.SecureDeleteMsg(ctx, v.seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err := storedIn(nc, Verdicts).Erase(ctx, v.seq); err != nil {
 			return count, fault.Wrap(fault.Unavailable, err, "verdict %d is not erased; erase again", v.seq)
 		}
 	}

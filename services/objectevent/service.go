@@ -53,7 +53,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		config: o.Config, log: env.Log, bus: env.Bus, js: env.Bus.JS, events: eventlog.NewReader(env.Bus.NC), limits: env.Limits,
 		trace: env.Tracer, stats: newMetrics(env.Registry), maxEvent: env.MaxEventBytes,
-		trash: &trash{nc: env.Bus.NC, js: env.Bus.JS}, sweep: newSweeper(env.Bus.JS),
+		trash: &trash{nc: env.Bus.NC, js: env.Bus.JS}, sweep: newSweeper(env.Bus.NC),
 	}
 	var err error
 	if s.hooks, err = newHooks(o.Config.Hooks, env); err != nil {

@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
@@ -17,16 +18,16 @@ import (
 // deliveries of before, recorded behind it, hide those between from what is pending.
 // Here nothing goes that is not in the log.
 type sweeper struct {
-	js   jetstream.JetStream
-	done [subject.Partitions]atomic.Uint64 // up to here relayed, and its objects moved
-	wake chan struct{}
+	queue stream.Stream                     // OPERATIONS
+	done  [subject.Partitions]atomic.Uint64 // up to here relayed, and its objects moved
+	wake  chan struct{}
 }
 
 // sweepPause is between two sweeps: each costs one call for a partition in use.
 const sweepPause = 250 * time.Millisecond
 
-func newSweeper(js jetstream.JetStream) *sweeper {
-	return &sweeper{js: js, wake: make(chan struct{}, 1)}
+func newSweeper(nc *nats.Conn) *sweeper {
+	return &sweeper{queue: storedIn(nc, Operations), wake: make(chan struct{}, 1)}
 }
 
 // settled is told how far a partition has come.
@@ -52,7 +53,7 @@ func (s *sweeper) run(ctx context.Context, failed func(partition int, err error)
 			if done <= swept[p] {
 				continue
 			}
-			if err := s.sweep(ctx, p, done); err != nil {
+			if err := s.queue.Purge(ctx, subject.OperationsOf(p), done+1); err != nil {
 				failed(p, err)
 				continue // until more is settled there
 			}
@@ -64,16 +65,6 @@ func (s *sweeper) run(ctx context.Context, failed func(partition int, err error)
 		case <-time.After(sweepPause):
 		}
 	}
-}
-
-func (s *sweeper) sweep(ctx context.Context, partition int, upTo uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	queue, err := s.js.Stream(ctx, Operations)
-	if err != nil {
-		return storeDown(err)
-	}
-	return queue.Purge(ctx, jetstream.WithPurgeSubject(subject.OperationsOf(partition)), jetstream.WithPurgeSequence(upTo+1))
 }
 
 // notSwept logs what the next sweep does again.

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"github.com/nats-io/nats.go"
@@ -52,7 +51,7 @@ func Erase(ctx context.Context, nc *nats.Conn, tenant, user string, dryRun bool)
 		if done.Schedules++; dryRun {
 			return nil
 		}
-		return s.eraseOne(ctx, have, user)
+		return s.eraseOne(ctx, have.address(), user)
 	})
 	if err != nil {
 		return done, err
@@ -87,28 +86,17 @@ func (a action) nameless() action {
 	return a
 }
 
-// eraseOne deletes a schedule and leaves no name in what remains of it.
-func (s *store) eraseOne(ctx context.Context, have kept, user string) error {
-	a := have.address()
-	for {
+// eraseOne deletes a schedule and leaves no name in what remains of it. No service
+// runs here that would gather changes.
+func (s *store) eraseOne(ctx context.Context, a subject.Schedule, user string) error {
+	return s.bury(ctx, a, s.batch, func(have kept) *definition {
+		if have.definition == nil || !have.Action.concerns(user) {
+			return nil
+		}
 		to := have.remains()
 		to.Action = to.Action.nameless()
-		err := s.batch(ctx, change{have.revision, to})
-		switch {
-		case conflicted(err):
-			if have, err = s.load(ctx, a); err != nil || have.definition == nil || !have.Action.concerns(user) {
-				return err
-			}
-			continue
-		case err != nil:
-			return err
-		}
-		m, err := s.last(ctx, Schedules, a.Due(to.Action.way()))
-		if err != nil || m == nil {
-			return err
-		}
-		return s.remove(ctx, m.Seq)
-	}
+		return to
+	})
 }
 
 // walk visits what a stream has under a pattern now.
@@ -126,15 +114,9 @@ func (s *store) walk(ctx context.Context, name, pattern string, visit func(*stre
 }
 
 // overwrite deletes a message, and its bytes on the disk.
-func (s *store) overwrite(ctx context.Context, stream string, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	from, err := s.b.JS.Stream(ctx, stream)
-	if err == nil {
-		err = from.SecureDeleteMsg(ctx, seq)
+func (s *store) overwrite(ctx context.Context, name string, seq uint64) error {
+	if err := s.of(name).Erase(ctx, seq); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "message %d of %s is not erased; erase again", seq, name)
 	}
-	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	return fault.Wrap(fault.Unavailable, err, "message %d of %s is not erased; erase again", seq, stream)
+	return nil
 }

@@ -236,3 +236,23 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTM8RemovedAlready: AfterBatch is called again after a failure, and finds gone what
+// its first call removed. That is no failure, or it would be called for ever.
+func TestTM8RemovedAlready(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t, bustest.Spec(streams)).Bus()
+	ack, err := b.JS.Publish(t.Context(), addressOf("AA", "x").Armed(), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(b)
+	for _, seq := range []uint64{ack.Sequence, ack.Sequence, ack.Sequence + 1} {
+		if err := s.remove(t.Context(), seq); err != nil {
+			t.Errorf("%d: %v", seq, err)
+		}
+	}
+	if n, err := s.count(t.Context(), ">"); n != 0 || err != nil {
+		t.Errorf("%d remain, %v", n, err)
+	}
+}

@@ -161,18 +161,33 @@ func unknown() error {
 
 // forget deletes a schedule: what remains of it refuses late writers for a day.
 func (s *store) forget(ctx context.Context, a subject.Schedule) error {
+	return s.bury(ctx, a, s.commit, func(have kept) *definition {
+		if !have.live() {
+			return nil
+		}
+		return have.remains()
+	})
+}
+
+// bury puts what remains of a schedule in its place, nil for nothing to do, and removes
+// what has fallen due of it.
+func (s *store) bury(ctx context.Context, a subject.Schedule, put func(context.Context, ...change) error, remains func(kept) *definition) error {
 	for {
 		have, err := s.load(ctx, a)
-		if err != nil || !have.live() {
+		if err != nil {
 			return err
 		}
-		switch err := s.commit(ctx, change{have.revision, have.remains()}); {
+		to := remains(have)
+		if to == nil {
+			return nil
+		}
+		switch err := put(ctx, change{have.revision, to}); {
 		case conflicted(err):
 			continue
 		case err != nil:
 			return err
 		}
-		m, err := s.last(ctx, Schedules, a.Due(have.Action.way()))
+		m, err := s.last(ctx, Schedules, a.Due(to.Action.way()))
 		if err != nil || m == nil {
 			return err
 		}
@@ -272,17 +287,10 @@ func found(m stream.Message, ok bool, err error) (*stream.Message, error) {
 
 // remove deletes one message; that it is gone already is success.
 func (s *store) remove(ctx context.Context, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	schedules, err := s.b.JS.Stream(ctx, Schedules)
-	if err == nil {
-		err = schedules.DeleteMsg(ctx, seq)
+	if err := s.of(Schedules).Remove(ctx, seq); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "message %d is not removed", seq)
 	}
-	var api *jetstream.APIError
-	if err == nil || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound || errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	return fault.Wrap(fault.Unavailable, err, "message %d is not removed", seq)
+	return nil
 }
 
 // count is how many messages lie under a pattern. The server counts while it makes
