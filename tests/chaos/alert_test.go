@@ -41,14 +41,7 @@ func TestOE5EveryAlertOnce(t *testing.T) {
 			return
 		}
 	}
-	w.source.end()
-	w.decided(w.source.soFar())
-	r.count()
-	for _, p := range w.all {
-		if code := p.stop(); code != 0 {
-			t.Errorf("%s: exit code %d after SIGTERM", p.name, code)
-		}
-	}
+	w.end(r.count)
 }
 
 // ruler is an administrator, and remembers from where each version of a rule holds.

@@ -37,12 +37,19 @@ func TestOE6EveryOperationOnceInOrder(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	w.end(w.count)
+}
+
+// end lets everything that was reported be decided, has it counted, and ends the workers
+// in peace.
+func (w *deciders) end(count func()) {
+	w.t.Helper()
 	w.source.end()
 	w.decided(w.source.soFar())
-	w.count()
+	count()
 	for _, p := range w.all {
 		if code := p.stop(); code != 0 {
-			t.Errorf("%s: exit code %d after SIGTERM", p.name, code)
+			w.t.Errorf("%s: exit code %d after SIGTERM", p.name, code)
 		}
 	}
 }
