@@ -19,7 +19,7 @@
 // A snapshot is one moment of one stream; the streams of a backup are taken at
 // different moments. They fit if no relay has moved in between: the cursor in the
 // target then is at or below what the source had at the first moment, and nothing
-// above the cursor was acknowledged, so a work queue still has it. What
+// above the cursor was acknowledged or taken out of a queue, so it is still there. What
 // publishers add meanwhile is in a source or is not, and either is a moment that was.
 //
 // So the backup looks before the first and after the last snapshot: streams that

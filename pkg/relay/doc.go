@@ -82,8 +82,7 @@
 // is acknowledged, first calls in order; after a crash it runs again for
 // messages at or below the cursor, before Map is asked about any above. So what it
 // writes elsewhere, Map finds. AfterBatch is the same for a whole batch. A
-// durable that was deleted has forgotten the
-// acknowledgements of a stream that keeps what is acknowledged: there the cursor
+// durable that was deleted has forgotten what was acknowledged: then the cursor
 // says up to where AfterCommit has run for certain.
 //
 // # Messages that cannot be relayed
@@ -110,14 +109,16 @@
 // Two more things are believed, not proved. That NATS keeps what it has
 // confirmed (a single replica without "sync: always" does not, in a power cut):
 // a source that lost its end below the cursor is noticed and reported as
-// epoch_mismatch; a target that lost its end is refilled from a source that
-// keeps its messages, and not from a work queue. And that the numbers of
-// deliveries lost on the way between two servers do not, by chance, add up to
-// the reset of a zombie at that moment.
+// epoch_mismatch; a target that lost its end is refilled from a source that still
+// has it. And that the numbers of deliveries lost on the way between two servers do
+// not, by chance, add up to the reset of a zombie at that moment.
 //
-// And a source that is a work queue is the server's to empty: a new leader of the
-// durable removes what it takes for acknowledged, which after a reset may be more
-// than was (deliveries of before, recorded behind it, hide those between from what is
-// pending). What must not be lost is read from a stream with limits, and taken out by
-// its owner once it is relayed, as the object events do.
+// # What a source may be
+//
+// A stream with limits. One that the server empties by itself, a work queue or one by
+// interest, is refused: a new leader of the durable removes from it what it takes for
+// acknowledged, which after a reset may be more than was (deliveries of before,
+// recorded behind it, hide those between from what is pending). A queue is a stream
+// with limits whose owner takes out what AfterBatch has told it of, as the object
+// events do.
 package relay

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"pgregory.net/rapid"
 
 	"github.com/belfry-events/belfry/pkg/bus"
@@ -45,7 +44,7 @@ type fate struct {
 
 // scenario is one run.
 type scenario struct {
-	Limits, Rollup  bool
+	Rollup          bool
 	Workers         int
 	MaxBatch        int
 	Linger          time.Duration
@@ -60,7 +59,7 @@ const maxAttempts = 3
 
 func draw(t *rapid.T) scenario {
 	s := scenario{
-		Limits: rapid.Bool().Draw(t, "limits"), Rollup: rapid.Bool().Draw(t, "rollup"),
+		Rollup:       rapid.Bool().Draw(t, "rollup"),
 		Workers:      rapid.IntRange(1, 3).Draw(t, "workers"),
 		MaxBatch:     rapid.SampledFrom([]int{3, 7, 50, 1000}).Draw(t, "max batch"),
 		Linger:       rapid.SampledFrom([]time.Duration{0, 20 * time.Millisecond}).Draw(t, "linger"),
@@ -105,9 +104,9 @@ func TestModel(t *testing.T) {
 func TestCrashAtEveryStep(t *testing.T) {
 	for _, step := range relay.Steps {
 		for visit := 1; visit <= 2; visit++ {
-			for _, kind := range []struct{ limits, rollup bool }{{false, false}, {true, true}} {
+			for _, rollup := range []bool{false, true} {
 				s := scenario{
-					Limits: kind.limits, Rollup: kind.rollup, Workers: 2, MaxBatch: 10, Prefetch: 500,
+					Rollup: rollup, Workers: 2, MaxBatch: 10, Prefetch: 500,
 					CrashAtNthVisit: map[string]int{step: visit},
 				}
 				for i := range 12 {
@@ -115,7 +114,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				}
 				bustest.Bubble(t, func(t *testing.T) {
 					if trouble := play(t, s); trouble != "" {
-						t.Fatalf("%s, visit %d, %+v: %s", step, visit, kind, trouble)
+						t.Fatalf("%s, visit %d, rollup %v: %s", step, visit, rollup, trouble)
 					}
 				})
 			}
@@ -142,10 +141,7 @@ func play(t *testing.T, s scenario) string {
 	b := bustest.Start(t, bustest.InProcess(), bustest.Spec(func(spec *topology.Spec) {
 		streams(spec)
 		for i := range spec.Streams {
-			switch c := &spec.Streams[i]; {
-			case c.Name == "SOURCE" && s.Limits:
-				c.Retention = jetstream.LimitsPolicy
-			case c.Name == "TARGET":
+			if c := &spec.Streams[i]; c.Name == "TARGET" {
 				c.AllowRollup = s.Rollup
 			}
 		}

@@ -19,10 +19,10 @@ import (
 
 const wait = 20 * time.Second
 
-// streams adds SOURCE, a work queue, and TARGET to the platform.
+// streams adds SOURCE and TARGET to the platform.
 func streams(s *topology.Spec) {
 	s.Streams = append(s.Streams,
-		jetstream.StreamConfig{Name: "SOURCE", Subjects: []string{"src.>"}, Retention: jetstream.WorkQueuePolicy, MaxConsumers: 100},
+		jetstream.StreamConfig{Name: "SOURCE", Subjects: []string{"src.>"}, MaxConsumers: 100},
 		jetstream.StreamConfig{Name: "TARGET", Subjects: []string{"dst.>"}, AllowAtomicPublish: true, MaxConsumers: 100},
 	)
 }

@@ -37,7 +37,6 @@ type session struct {
 
 	source, target jetstream.Stream
 	epoch          string // of the source
-	limits         bool   // the source keeps what is acknowledged
 	rollup         bool   // the target lets the cursor replace its predecessor
 	rewrite        time.Duration
 	largest        int      // message that the target takes
@@ -93,7 +92,11 @@ func (s *session) open() (err error) {
 	if !to.AllowAtomicPublish {
 		return fault.Field(fault.InvalidConfig, "target", "stream %s takes no atomic batches", s.o.Target)
 	}
-	s.epoch, s.limits, s.rollup = from.Metadata[topology.EpochKey], from.Retention == jetstream.LimitsPolicy, to.AllowRollup
+	if from.Retention != jetstream.LimitsPolicy {
+		return fault.Field(fault.InvalidConfig, "source", "stream %s has the retention %q, under which the server removes what it takes for acknowledged; a relay reads a stream with limits",
+			s.o.Source, from.Retention)
+	}
+	s.epoch, s.rollup = from.Metadata[topology.EpochKey], to.AllowRollup
 	if s.rewrite = s.o.Rewrite; to.MaxAge > 0 {
 		s.rewrite = min(s.rewrite, to.MaxAge/4)
 	}

@@ -110,12 +110,11 @@ func (s *session) load(info *jetstream.ConsumerInfo) (err error) {
 // reset brings back what is not acknowledged, and all above the cursor, whatever
 // the ack floor says: a server that took the durable over may have it too high,
 // from deliveries of before a reset. It never goes forward past what is not
-// acknowledged: in a work queue that would strand it. Only of a durable that was
-// made anew on another stream, and has forgotten all acknowledgements, Settled is
-// the floor.
+// acknowledged: AfterCommit has not run for that. Only of a durable that was made
+// anew, and has forgotten all acknowledgements, Settled is the floor.
 func (s *session) reset(info *jetstream.ConsumerInfo) (err error) {
 	from := min(info.AckFloor.Stream, s.cur.Seq)
-	if s.limits && !info.Created.Equal(s.cur.Consumer) {
+	if !info.Created.Equal(s.cur.Consumer) {
 		from = s.cur.Settled
 	}
 	_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, from+1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -96,6 +97,33 @@ func TestStreamLost(t *testing.T) {
 	code(t, start(t, o), fault.InvalidConfig) // takes no batches
 }
 
+// A source that the server empties by itself is refused, whoever made it so.
+func TestSourceKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	for _, retention := range []jetstream.RetentionPolicy{jetstream.WorkQueuePolicy, jetstream.InterestPolicy} {
+		b := bustest.Start(t, bustest.Spec(func(s *topology.Spec) {
+			streams(s)
+			for i := range s.Streams {
+				if s.Streams[i].Name == "SOURCE" {
+					s.Streams[i].Retention = retention
+				}
+			}
+		})).Bus()
+		r := start(t, options(b))
+		code(t, r, fault.InvalidConfig)
+		if err := r.Check(t.Context()); !strings.Contains(err.Error(), "source: stream SOURCE") {
+			t.Errorf("%s: %v", retention, err)
+		}
+		s, err := b.JS.Stream(t.Context(), "SOURCE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.CachedInfo().State.Consumers; n != 0 {
+			t.Errorf("%s: %d consumers, which would take from it", retention, n)
+		}
+	}
+}
+
 // One effect that the target refuses is found among many, and given up alone.
 func TestSpoiltBatch(t *testing.T) {
 	t.Parallel()
@@ -179,7 +207,7 @@ func TestAfterCommit(t *testing.T) {
 			return err
 		}
 		if _, err := s.GetMsg(ctx, m.At.Seq); err != nil {
-			return fmt.Errorf("not in the work queue any more: %w", err)
+			return fmt.Errorf("not in the source any more: %w", err)
 		}
 		if failures++; failures == 3 {
 			panic("the third call")
@@ -195,8 +223,8 @@ func TestAfterCommit(t *testing.T) {
 		}
 	}
 	bustest.Eventually(t, wait, "everything is acknowledged", func() bool {
-		s, err := b.JS.Stream(t.Context(), "SOURCE")
-		return err == nil && s.CachedInfo().State.Msgs == 0
+		c, err := b.JS.Consumer(t.Context(), "SOURCE", o.Name)
+		return err == nil && c.CachedInfo().AckFloor.Stream == last
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	nodes    = 3
-	patience = time.Minute // for anything to be well again
+	patience = 3 * time.Minute // for anything to be well again, also on a busy machine
 
 	password = "chaos-service-password" // of the user service, on the loopback and for minutes
 )

@@ -59,9 +59,7 @@ func (c *chaos) count(published int, rounds []round) {
 	c.drained()
 }
 
-// drained waits until the durables of the work queue have everything
-// acknowledged. What is acknowledged while its stream has no leader is removed
-// by the server's next check only, every two minutes, so it may still be there.
+// drained waits until the durables of the source have everything acknowledged.
 func (c *chaos) drained() {
 	c.t.Helper()
 	for i := range partitions {

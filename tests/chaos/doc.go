@@ -3,11 +3,10 @@
 // freezes and wakes, one of them at a random moment. At the end every event must
 // have had its effects once, in order:
 //
-//	publisher ──▶ CHAOS (work queue, two partitions) ──relays──▶ EVENTS ──relay──▶ BOX
+//	publisher ──▶ CHAOS (two partitions) ──relays──▶ EVENTS ──relay──▶ BOX
 //
-// The first relays write into a stream that forbids rollup and read one that
-// forgets what is acknowledged, as the object events do; the second reads a log
-// and writes where rollup is allowed, as the mailboxes do.
+// The first relays write into a stream that forbids rollup, as those of the object
+// events do; the second writes where rollup is allowed, as the mailboxes' does.
 //
 // The services are put to the same test, each in a file of its name: two replicas
 // of it on three NATS servers, under load, killed and frozen; what its users were

@@ -66,7 +66,7 @@ func targetSubject(p int) string {
 func streams(o topology.Options) topology.Spec {
 	spec := topology.Platform(o)
 	spec.Streams = append(spec.Streams, jetstream.StreamConfig{
-		Name: source, Subjects: []string{"chaos.>"}, Retention: jetstream.WorkQueuePolicy, Replicas: o.Replicas, Duplicates: 2 * time.Minute,
+		Name: source, Subjects: []string{"chaos.>"}, Replicas: o.Replicas, Duplicates: 2 * time.Minute,
 	}, jetstream.StreamConfig{
 		Name: box, Subjects: []string{"box.>"}, Replicas: o.Replicas, AllowAtomicPublish: true, AllowRollup: true,
 	})
