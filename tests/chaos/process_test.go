@@ -36,7 +36,7 @@ func newProcess(t *testing.T, name, dir string, cmd func() *exec.Cmd, line func(
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s printed last:\n%s", name, p.tail(8<<10))
+			t.Logf("%s printed last:\n%s", name, p.tail())
 		}
 		_ = log.Close() // only read from here on
 	})
@@ -94,8 +94,13 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// tail is the end of what it printed.
-func (p *process) tail(n int64) string {
+// tail is the end of what it printed: little, beside the failure itself, unless somebody
+// asks for more (-v).
+func (p *process) tail() string {
+	n := int64(1 << 10)
+	if testing.Verbose() {
+		n = 64 << 10
+	}
 	if at, err := p.log.Seek(0, io.SeekEnd); err == nil {
 		_, _ = p.log.Seek(max(at-n, 0), io.SeekStart) // at worst it prints all
 	}
