@@ -28,11 +28,10 @@ type cursor struct {
 	Of       int    `json:"of,omitempty"`       // it has this many, if Sub > 0
 	Attempts int    `json:"attempts,omitempty"` // Map has failed on it so often
 
-	Starts   int       `json:"starts,omitempty"` // takeovers since Seq or Sub last grew
-	Consumer time.Time `json:"consumer"`         // when the durable was made
-	Writer   string    `json:"writer"`           // with Number: which write this is
-	Number   uint64    `json:"number"`
-	At       time.Time `json:"at"` // when, by the writer's clock
+	Starts int       `json:"starts,omitempty"` // takeovers since Seq or Sub last grew
+	Writer string    `json:"writer"`           // with Number: which write this is
+	Number uint64    `json:"number"`
+	At     time.Time `json:"at"` // when, by the writer's clock
 }
 
 // wrote says that c is the very document that d is, stored.

@@ -53,9 +53,9 @@
 // another's, then this worker has lost.
 //
 // Never lost. A message is skipped only if its sequence is at or below the
-// cursor, and acknowledged only after that. Taking over resets the durable to the
-// lower of its ack floor and the cursor, so everything above the cursor is
-// delivered again, in order. That this worker has received all of it is proved
+// cursor, and acknowledged only after that. Taking over resets the durable to where
+// the cursor knows everything to be settled, never to where the server believes it to
+// be acknowledged, so everything above the cursor is delivered again, in order. That this worker has received all of it is proved
 // by the server's delivery numbers: 1 after a reset, then each the next, all to
 // the same pin, whose id the server makes anew whenever it pins a client. Any
 // other number or id, or a reconnect, ends the session. So no worker takes the
@@ -79,11 +79,10 @@
 // # What AfterCommit and the target's readers may rely on
 //
 // AfterCommit runs for every message after its effects are stored and before it
-// is acknowledged, first calls in order; after a crash it runs again for
-// messages at or below the cursor, before Map is asked about any above. So what it
-// writes elsewhere, Map finds. AfterBatch is the same for a whole batch. A
-// durable that was deleted has forgotten what was acknowledged: then the cursor
-// says up to where AfterCommit has run for certain.
+// is acknowledged, first calls in order; a worker that takes over runs it again for the
+// last batch below the cursor, before Map is asked about anything above. So what it
+// writes elsewhere, Map finds. AfterBatch is the same for a whole batch. Each batch
+// writes into its cursor that the one before is settled; no acknowledgement is asked.
 //
 // # Messages that cannot be relayed
 //
@@ -100,8 +99,8 @@
 //
 // EVENTS forgets by age, the cursor too. It is written anew at least daily, and
 // copied to the bucket belfry_relay before anything is acknowledged. A cursor
-// that is missing is taken from the copy, or from the ack floor if that is
-// further. One window remains: a worker dies between a batch and its copy, and
+// that is missing is taken from the copy; if there is none either, the relay goes on
+// behind the ack floor. One window remains: a worker dies between a batch and its copy, and
 // nobody runs the relay until the target has forgotten that batch (14 days).
 // Then that batch, at most 1,000 effects that nobody can read any more, is
 // stored once more.

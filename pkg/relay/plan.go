@@ -220,5 +220,5 @@ func (s *session) fit(p *plan, msgs []*nats.Msg) (n, bytes int) {
 
 // advance is c after the message at seq is relayed whole.
 func advance(c cursor, seq uint64) cursor {
-	return cursor{Epoch: c.Epoch, Seq: seq, Settled: c.Settled, Consumer: c.Consumer}
+	return cursor{Epoch: c.Epoch, Seq: seq, Settled: c.Settled}
 }

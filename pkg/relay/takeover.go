@@ -23,8 +23,8 @@ const (
 
 // takeOver makes this worker the only one that can commit, and the deliveries
 // its own: first a new revision of the cursor, so that whatever another worker
-// holds or has under way is refused; then the reset, so that everything above
-// the ack floor comes again, in order.
+// holds or has under way is refused; then the reset, so that everything that is not
+// settled comes again, in order.
 func (s *session) takeOver() error {
 	s.metrics.takeovers.Inc()
 	if err := s.at(s.ctx, stepPinned); err != nil {
@@ -56,7 +56,7 @@ func (s *session) takeOver() error {
 		return err
 	}
 	s.begin()
-	if err := s.reset(info); err != nil {
+	if err := s.reset(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "relay %s: reset its consumer", s.o.Name)
 	}
 	s.begin()
@@ -80,9 +80,8 @@ func (s *session) position() event.Cursor {
 	return event.Cursor{Epoch: s.cur.Epoch, Seq: s.cur.Seq}
 }
 
-// load reads cursor and copy. Without a cursor in the target, which forgets by
-// age, the relay stands where the copy says, or where the last acknowledgement
-// was if that is further.
+// load reads cursor and copy. Without a cursor in the target, which forgets by age, the
+// relay stands where the copy says; with neither, where the last acknowledgement was.
 func (s *session) load(info *jetstream.ConsumerInfo) (err error) {
 	if s.cur, s.revision, err = s.loadCursor(s.ctx); err != nil {
 		return err
@@ -92,33 +91,25 @@ func (s *session) load(info *jetstream.ConsumerInfo) (err error) {
 		return err
 	}
 	s.copied = revision
-	if s.revision == 0 {
-		if s.cur = stored; revision == 0 {
-			s.cur.Epoch = s.epoch
-		}
-		if floor := info.AckFloor.Stream; s.cur.Epoch == s.epoch && floor > s.cur.Seq {
-			s.cur = cursor{Epoch: s.epoch, Seq: floor, Settled: floor, Consumer: info.Created}
-		}
-		if revision > 0 {
-			s.o.Log.Warn("the cursor was missing in the target", "relay", s.o.Name, telemetry.KeySequence, s.cur.Seq)
-		}
+	switch {
+	case s.revision > 0:
+	case revision > 0:
+		s.cur = stored
+		s.o.Log.Warn("the cursor was missing in the target", "relay", s.o.Name, telemetry.KeySequence, s.cur.Seq)
+	default:
+		floor := info.AckFloor.Stream
+		s.cur = cursor{Epoch: s.epoch, Seq: floor, Settled: floor}
 	}
 	s.relayed.Store(s.cur.Seq)
 	return s.fits(s.cur)
 }
 
-// reset brings back what is not acknowledged, and all above the cursor, whatever
-// the ack floor says: a server that took the durable over may have it too high,
-// from deliveries of before a reset. It never goes forward past what is not
-// acknowledged: AfterCommit has not run for that. Only of a durable that was made
-// anew, and has forgotten all acknowledgements, Settled is the floor.
-func (s *session) reset(info *jetstream.ConsumerInfo) (err error) {
-	from := min(info.AckFloor.Stream, s.cur.Seq)
-	if !info.Created.Equal(s.cur.Consumer) {
-		from = s.cur.Settled
-	}
-	_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, from+1)
-	s.cur.Consumer = info.Created
+// reset brings back all that the cursor does not know to be settled, whatever the ack
+// floor says: a server that took the durable over may have it too high, from deliveries
+// of before a reset, and one that was made anew has forgotten it. At most the last batch
+// is settled once more for that.
+func (s *session) reset() error {
+	_, err := s.source.ResetConsumerToSequence(s.ctx, s.o.Name, s.cur.Settled+1)
 	return err
 }
 
