@@ -83,6 +83,8 @@
 // last batch below the cursor, before Map is asked about anything above. So what it
 // writes elsewhere, Map finds. AfterBatch is the same for a whole batch. Each batch
 // writes into its cursor that the one before is settled; no acknowledgement is asked.
+// Nothing new has to come for it: whoever stands by, and sees that nobody is pinned,
+// has that batch delivered again.
 //
 // # Messages that cannot be relayed
 //

@@ -42,7 +42,8 @@ type session struct {
 	largest        int      // message that the target takes
 	subjects       []string // that it listens to
 
-	deliveries // what the server sends
+	deliveries      // what the server sends
+	brought    bool // back what the last worker may have left unsettled
 
 	cur      cursor // as stored
 	revision uint64 // of it, in the target

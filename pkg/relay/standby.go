@@ -35,9 +35,10 @@ func (s *session) standBy() error {
 	}
 }
 
-// lookAround asks the durable who is pinned. If nobody is, what the last one
-// held would come again only after AckWait: a reset brings it back now, and
-// harms nobody, because a worker that is reset behind its back takes over anew.
+// lookAround asks the durable who is pinned. If nobody is, what the last one held would
+// come again only after AckWait, and what it may not have settled not at all, if the
+// server takes it for acknowledged: a reset brings it back now, and harms nobody, because
+// a worker that is reset behind its back takes over anew.
 func (s *session) lookAround() (pinned bool, err error) {
 	info, err := s.info()
 	if err != nil {
@@ -47,13 +48,26 @@ func (s *session) lookAround() (pinned bool, err error) {
 	for _, g := range info.PriorityGroups {
 		client = g.PinnedClientID
 	}
-	if client != "" {
+	switch {
+	case client != "":
 		return client == s.pinID(), nil
-	}
-	if info.NumAckPending > 0 {
+	case !s.brought:
+		return false, s.bringBack()
+	case info.NumAckPending > 0:
 		_, err = s.source.ResetConsumer(s.ctx, s.o.Name)
 	}
 	return false, err
+}
+
+// bringBack has the server deliver again, and so pin somebody, what the last worker may
+// have left unsettled: the batch of its cursor.
+func (s *session) bringBack() error {
+	c, revision, err := s.loadCursor(s.ctx)
+	if err == nil && revision > 0 {
+		_, err = s.source.ResetConsumerToSequence(s.ctx, s.o.Name, c.Settled+1)
+	}
+	s.brought = err == nil
+	return err
 }
 
 // info is the durable's state, in the leader's word; the lag is in it.

@@ -55,6 +55,34 @@ func TestOE6ReportedTwiceRaisedOnce(t *testing.T) {
 	})
 }
 
+// What is relayed leaves the queue, also when its worker ends before it could take it out.
+func TestOE6WhatIsRelayedLeavesTheQueue(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
+		w := &opWorld{t: t, bubble: true, nats: bustest.Start(t, bustest.InProcess(), shapes(topology.Options{}))}
+		w.start(w.nats.Bus())
+		queued := func() uint64 {
+			s, err := w.nats.Bus().JS.Stream(t.Context(), Operations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.CachedInfo().State.Msgs
+		}
+		events := 0
+		for i := range 3 { // one after the other: the first is taken out at once
+			w.op("op.AA.invoices.insert."+strconv.Itoa(i), `{}`, "ce-id", "insert-"+strconv.Itoa(i), "ce-specversion", "1.0")
+			bustest.Eventually(t, opPatience, "its event is stored", func() bool { events += len(w.soFar()); return events == i+1 })
+		}
+		w.stop()
+		if queued() == 0 {
+			t.Fatal("nothing is left for the successor, so this shows nothing")
+		}
+		w.start(w.nats.Bus())
+		if got := w.next(); len(got) != 0 {
+			t.Errorf("raised again: %v", got)
+		}
+	})
+}
+
 // The answer says where the events are, and says it again.
 func TestOE6TheSameReportHasTheSameAnswer(t *testing.T) {
 	t.Parallel()

@@ -136,10 +136,16 @@ func (w *opWorld) settled() {
 	})
 }
 
-// next are the events stored since it was last called.
-func (w *opWorld) next() (list []event.Event) {
+// next are the events of all that was reported, from where it was last called.
+func (w *opWorld) next() []event.Event {
 	w.t.Helper()
 	w.settled()
+	return w.soFar()
+}
+
+// soFar are the events stored since it, or next, was last called.
+func (w *opWorld) soFar() (list []event.Event) {
+	w.t.Helper()
 	reader := eventlog.NewReader(w.nats.Bus().NC)
 	for {
 		m, ok, err := reader.Next(w.t.Context(), "evt.*.*.*", w.read+1)

@@ -33,13 +33,18 @@ func newSweeper(nc *nats.Conn) *sweeper {
 // settled is told how far a partition has come.
 func (s *sweeper) settled(partition int, seq uint64) {
 	s.done[partition].Store(seq)
+	s.rouse()
+}
+
+func (s *sweeper) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run sweeps until ctx ends. What is left then goes with what comes after it.
+// run sweeps until ctx ends. What is left then is settled, and so swept, by whoever takes
+// the partition over.
 func (s *sweeper) run(ctx context.Context, failed func(partition int, err error)) {
 	var swept [subject.Partitions]uint64
 	for {
@@ -55,7 +60,8 @@ func (s *sweeper) run(ctx context.Context, failed func(partition int, err error)
 			}
 			if err := s.queue.Purge(ctx, subject.OperationsOf(p), done+1); err != nil {
 				failed(p, err)
-				continue // until more is settled there
+				s.rouse()
+				continue
 			}
 			swept[p] = done
 		}
