@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
@@ -32,6 +33,14 @@ type cursor struct {
 	Writer string    `json:"writer"`           // with Number: which write this is
 	Number uint64    `json:"number"`
 	At     time.Time `json:"at"` // when, by the writer's clock
+}
+
+// position is the last message relayed.
+func (c cursor) position() event.Cursor {
+	if c.Seq == 0 {
+		return event.Cursor{}
+	}
+	return event.Cursor{Epoch: c.Epoch, Seq: c.Seq}
 }
 
 // wrote says that c is the very document that d is, stored.

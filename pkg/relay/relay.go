@@ -2,7 +2,9 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -102,11 +104,18 @@ func (r *Relay) Run(ctx context.Context) error {
 // the first. A message that the filter keeps away moves no cursor. Codes
 // unavailable, stream_lost.
 func (r *Relay) Position(ctx context.Context) (event.Cursor, error) {
-	d, _, err := r.loadCursor(ctx)
-	if err != nil || d.Seq == 0 {
-		return event.Cursor{}, err
+	c, _, err := r.loadCursor(ctx)
+	return c.position(), err
+}
+
+// Told is the position that a cursor's document tells, for those who read it among other
+// messages of the target: whoever has the cursor has all effects up to there.
+func Told(document []byte) (event.Cursor, error) {
+	var c cursor
+	if err := json.Unmarshal(document, &c); err != nil {
+		return event.Cursor{}, fmt.Errorf("read the cursor of a relay: %w", err)
 	}
-	return event.Cursor{Epoch: d.Epoch, Seq: d.Seq}, nil
+	return c.position(), nil
 }
 
 // Await returns once the source message at seq has been relayed, by whichever

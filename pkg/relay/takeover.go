@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 )
@@ -65,19 +64,11 @@ func (s *session) takeOver() error {
 	}
 	s.o.Log.Info("relay taken over", "relay", s.o.Name, telemetry.KeySequence, s.cur.Seq, "starts", s.cur.Starts)
 	if s.o.Open != nil {
-		if err := s.guard(func() error { return s.o.Open(s.ctx, s.position()) }); err != nil {
+		if err := s.guard(func() error { return s.o.Open(s.ctx, s.cur.position()) }); err != nil {
 			return fmt.Errorf("relay %s: open: %w", s.o.Name, err)
 		}
 	}
 	return s.at(s.ctx, stepOpened)
-}
-
-// position is the last message relayed.
-func (s *session) position() event.Cursor {
-	if s.cur.Seq == 0 {
-		return event.Cursor{}
-	}
-	return event.Cursor{Epoch: s.cur.Epoch, Seq: s.cur.Seq}
 }
 
 // load reads cursor and copy. Without a cursor in the target, which forgets by age, the

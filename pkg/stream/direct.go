@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -104,6 +105,37 @@ func (s Stream) Page(ctx context.Context, nc *nats.Conn, filter string, from uin
 		return page, true, nil
 	}
 	return nil, false, s.Refused(answer)
+}
+
+// ErrTooMany says that subjects match more messages than one answer has, 1,024.
+var ErrTooMany = errors.New("more messages than one answer has")
+
+// Latest reads the newest message under each of many subjects, wildcards allowed, from any
+// replica, and up to which sequence of the stream that one had them; 0 = it found none.
+// The context bounds it. Besides the faults, ErrTooMany, and nats.ErrNoResponders behind
+// one where the stream does not allow direct gets.
+func (s Stream) Latest(ctx context.Context, nc *nats.Conn, subjs []string) (found map[string]Message, upTo uint64, err error) {
+	found = map[string]Message{}
+	end, err := s.Direct(ctx, nc, map[string]any{"multi_last": subjs}, func(m Message) error {
+		found[m.Subject] = m
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	switch end.Header.Get("Status") {
+	case "204": // the end
+		upTo, err = strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the end of the answer of stream %s: %w", s.Name, err)
+		}
+		return found, upTo, nil
+	case "404": // none
+		return found, 0, nil
+	case "413":
+		return nil, 0, ErrTooMany
+	}
+	return nil, 0, s.Refused(end)
 }
 
 // Direct makes a direct get of many messages, visits each, and returns the status

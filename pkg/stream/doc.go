@@ -1,8 +1,9 @@
-// Package stream reads the messages that a stream of JetStream keeps:
+// Package stream reads the messages that a stream of JetStream keeps, and takes them out:
 //
 //	At, Last, First, FirstSince   STREAM.MSG.GET   the leader's word, one message
 //	Near                          DIRECT.GET       any replica's, one message
-//	Page, Direct                  DIRECT.GET       any replica's, many
+//	Page, Latest, Direct          DIRECT.GET       any replica's, many
+//	Remove, Erase, Purge          STREAM.…         the leader's deed
 //
 // The client library's own reads are answered by any replica wherever the stream
 // allows that, and a replica may be behind. Who must not miss what was stored a

@@ -227,3 +227,46 @@ func TestTakeOut(t *testing.T) {
 	}
 	left(8, 10)
 }
+
+// TestLatest: the newest of each subject comes with how far the answer goes.
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	s, srv := filled(t, 3) // a.x has 1 3 5, a.y 2 4 6
+	nc := srv.Bus().NC
+	for _, test := range []struct {
+		subjs []string
+		want  map[string]uint64
+		upTo  uint64
+	}{
+		{[]string{"a.x"}, map[string]uint64{"a.x": 5}, 6},
+		{[]string{"a.x", "a.z", "a.y"}, map[string]uint64{"a.x": 5, "a.y": 6}, 6},
+		{[]string{"a.*"}, map[string]uint64{"a.x": 5, "a.y": 6}, 6},
+		{[]string{"a.z"}, map[string]uint64{}, 0},
+	} {
+		found, upTo, err := s.Latest(t.Context(), nc, test.subjs)
+		got := map[string]uint64{}
+		for subj, m := range found {
+			want(t, subj, m.Seq, m, true, err)
+			got[subj] = m.Seq
+		}
+		if d := cmp.Diff(test.want, got); d != "" || upTo != test.upTo || err != nil {
+			t.Errorf("%s: up to %d, %v:\n%s", test.subjs, upTo, err, d)
+		}
+	}
+	js := srv.Bus().JS
+	for i := range 1025 {
+		if _, err := js.PublishAsync(fmt.Sprint("a.n.", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	if _, _, err := s.Latest(t.Context(), nc, []string{"a.n.*"}); !errors.Is(err, stream.ErrTooMany) {
+		t.Errorf("of 1,025: %v", err)
+	}
+	if _, err := js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"a.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Latest(t.Context(), nc, []string{"a.x"}); !errors.Is(err, nats.ErrNoResponders) || fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("where direct gets are not allowed: %v", err)
+	}
+}

@@ -136,6 +136,48 @@ func (w *opWorld) settles(k *worker, m relay.Message) {
 	}
 }
 
+// TestOE2NoReceiptIsBelievedWithTheCursorAlone: a replica that has not come so far knows
+// neither the receipt of what was relayed, nor that it was relayed.
+func TestOE2NoReceiptIsBelievedWithTheCursorAlone(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.stop()
+	first, next := w.s.newWorker(3), w.s.newWorker(3)
+	trashed, nothing := w.queued(2, "trash", "1"), w.queued(3, "trash", "2")
+	js := w.nats.Bus().JS
+	behind := func(why string) {
+		if err := next.AfterBatch(t.Context(), []relay.Message{trashed, nothing}); fault.CodeOf(err) != fault.Unavailable {
+			t.Errorf("%s: %v", why, err)
+		}
+		if r := w.record(); r.revision != 0 {
+			t.Errorf("%s: moved %+v", why, r)
+		}
+	}
+	behind("neither receipts nor cursor")
+	e, err := first.Map(t.Context(), trashed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cursor := range []string{`{"epoch":"abcdefgh","seq":2}`, `{"epoch":"another1","seq":3}`} {
+		if _, err := js.Publish(t.Context(), subject.RelayCursor(relayName(3)), []byte(cursor)); err != nil {
+			t.Fatal(err)
+		}
+		behind(cursor)
+	}
+	if _, err := js.PublishMsg(t.Context(), e.Once); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), subject.RelayCursor(relayName(3)), []byte(`{"epoch":"abcdefgh","seq":3}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.AfterBatch(t.Context(), []relay.Message{trashed, nothing}); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.record(); r.After != inTrash || r.ID != "1" {
+		t.Errorf("not moved: %+v", r)
+	}
+}
+
 // TestOE2OneMoveOfAnObjectPerBatch: what would move an object a second time ends the
 // batch, and so does a twin; another object does not.
 func TestOE2OneMoveOfAnObjectPerBatch(t *testing.T) {

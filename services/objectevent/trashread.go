@@ -3,9 +3,7 @@ package objectevent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 
@@ -61,7 +59,7 @@ func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
 		some = some || subject.Match(filter, where) // and not the one that shows how far it has come
 	}
 	switch {
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, stream.ErrTooMany):
 		return true, nil
 	case errors.Is(err, nats.ErrNoResponders):
 		_, ok, err := storedIn(l.trash.nc, Trash).Last(ctx, filter)
@@ -104,15 +102,21 @@ const (
 	lookTries         = 3 // each may be another replica
 )
 
+// bite is how many of some subjects one request takes.
+func bite(subjs []string) (n int) {
+	bytes := 0
+	for n < len(subjs) && n < maxLookAhead && (n == 0 || bytes+len(subjs[n]) < maxLookAheadBytes) {
+		bytes += len(subjs[n])
+		n++
+	}
+	return n
+}
+
 // ahead reads the records under many subjects. What nobody who has everything has
 // told, is not known afterwards. Code unavailable.
 func (l *lookout) ahead(ctx context.Context, wheres []string) error {
 	for len(wheres) > 0 {
-		n, bytes := 0, 0
-		for n < len(wheres) && n < maxLookAhead && (n == 0 || bytes+len(wheres[n]) < maxLookAheadBytes) {
-			bytes += len(wheres[n])
-			n++
-		}
+		n := bite(wheres)
 		for try := 1; ; try++ {
 			found, upTo, err := l.ask(ctx, wheres[:n])
 			if errors.Is(err, nats.ErrNoResponders) {
@@ -178,37 +182,24 @@ func (t *trash) mark(ctx context.Context, subj string) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// errTooMany: a filter matches more records than one answer has.
-var errTooMany = errors.New("more records than one answer has")
-
 // page reads the newest records under many subjects, from any replica, and up to which
 // sequence of TRASH it had them; 0 = it found none. mark is the subject of one that tells
-// nothing. Code unavailable; errTooMany.
+// nothing. Code unavailable; stream.ErrTooMany.
 func (t *trash) page(ctx context.Context, subjs []string, mark string) (found map[string]trashRecord, upTo uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	trash := storedIn(t.nc, Trash)
-	found = map[string]trashRecord{}
-	end, err := trash.Direct(ctx, t.nc, map[string]any{"multi_last": subjs}, func(m stream.Message) (err error) {
-		if m.Subject != mark {
-			found[m.Subject], err = parseTrash(m)
-		}
-		return err
-	})
+	all, upTo, err := storedIn(t.nc, Trash).Latest(ctx, t.nc, subjs)
 	if err != nil {
 		return nil, 0, err
 	}
-	switch end.Header.Get("Status") {
-	case "204": // the end
-		upTo, err = strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
-		if err != nil {
-			return nil, 0, fmt.Errorf("read the end of the trash's answer: %w", err)
+	found = map[string]trashRecord{}
+	for subj, m := range all {
+		if subj == mark {
+			continue
 		}
-		return found, upTo, nil
-	case "404": // none
-		return found, 0, nil
-	case "413":
-		return nil, 0, errTooMany
+		if found[subj], err = parseTrash(m); err != nil {
+			return nil, 0, err
+		}
 	}
-	return nil, 0, trash.Refused(end)
+	return found, upTo, nil
 }
