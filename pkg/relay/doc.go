@@ -12,8 +12,8 @@
 //	│ opening ├─▶│standing├─────────────────▶│taking    ├─▶│ work ├──┘ connection or durable lost
 //	└─────────┘  │by      │ the server has   │over      │  └──────┘
 //	 streams,    └────────┘ pinned us        └──────────┘
-//	 durable,     cursor kept young           1 read cursor and copy     1 take, Map (fails for good: dead letter)
-//	 cursor fits                              2 write the cursor anew    2 batch: effects, cursor
+//	 durable,     unsettled brought back,     1 read cursor and copy     1 take, Map (fails for good: dead letter)
+//	 cursor fits  cursor kept young           2 write the cursor anew    2 batch: effects, cursor
 //	                                          3 write the copy           3 copy; remove the cursor replaced
 //	                                          4 reset the durable        4 AfterCommit
 //	                                          5 Open                     5 acknowledge
@@ -54,15 +54,16 @@
 //
 // Never lost. A message is skipped only if its sequence is at or below the
 // cursor, and acknowledged only after that. Taking over resets the durable to where
-// the cursor knows everything to be settled, never to where the server believes it to
-// be acknowledged, so everything above the cursor is delivered again, in order. That this worker has received all of it is proved
-// by the server's delivery numbers: 1 after a reset, then each the next, all to
-// the same pin, whose id the server makes anew whenever it pins a client. Any
-// other number or id, or a reconnect, ends the session. So no worker takes the
-// deliveries after two resets for those after one: if another client was pinned
-// between, the id differs, else the numbers begin again. And every takeover
-// writes the cursor before it resets, so whoever worked before has an old
-// revision and stores nothing any more. Who lost does not acknowledge.
+// the cursor knows everything to be settled, never to where the server believes it
+// to be acknowledged, so everything above the cursor is delivered again, in order.
+// That this worker has received all of it is proved by the server's delivery
+// numbers: 1 after a reset, then each the next, all to the same pin, whose id the
+// server makes anew whenever it pins a client. Any other number or id, or a
+// reconnect, ends the session. So no worker takes the deliveries after two resets
+// for those after one: if another client was pinned between, the id differs, else
+// the numbers begin again. And every takeover writes the cursor before it resets,
+// so whoever worked before has an old revision and stores nothing any more. Who
+// lost does not acknowledge.
 //
 // Never reordered. Deliveries after a reset are in the order of the source, one
 // worker stores one batch at a time, and the next one begins where the cursor is.
