@@ -164,7 +164,7 @@ func work(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience/2)
 	defer cancel()
 	return b.Close(ctx)
 }

@@ -1,6 +1,7 @@
 package bustest_test
 
 import (
+	"net"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -44,5 +45,32 @@ func TestClusterKeepsMessagesWithoutItsLeader(t *testing.T) {
 	c.Restart()
 	if got := publish(t, app); got.Last != after.Last+1 || got.Epoch != before.Epoch {
 		t.Fatalf("%+v does not continue %+v", got, after)
+	}
+}
+
+// An address that a test was given can be listened at, and is given to nobody else until
+// the test ends.
+func TestFreeAddrs(t *testing.T) {
+	var addr string
+	t.Run("while the test runs", func(t *testing.T) {
+		addr = bustest.FreeAddrs(t, 1)[0]
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if c, err := net.ListenPacket("udp", addr); err == nil {
+			_ = c.Close()
+			t.Error("nobody holds it")
+		}
+	})
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		t.Fatal("held after the test:", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }

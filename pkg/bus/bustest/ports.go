@@ -16,23 +16,37 @@ const (
 	ports      = 20_000
 )
 
-// FreeAddrs picks n addresses on the loopback where nobody listens now.
+// FreeAddrs picks n addresses on the loopback where nobody listens now. Until the test
+// ends no other test is given one of them, of whatever process: its UDP port is held.
 func FreeAddrs(t testing.TB, n int) (addrs []string) {
 	t.Helper()
 	for len(addrs) < n {
 		addr := fmt.Sprintf("127.0.0.1:%d", lowestPort+rand.IntN(ports))
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			if t.Context().Err() != nil {
-				t.Fatal(err)
-			}
-			continue // taken; there are many
+		if claim(t, addr) {
+			addrs = append(addrs, addr)
 		}
-		// Held until all are chosen, so that none is chosen twice.
-		defer func() { _ = l.Close() }()
-		addrs = append(addrs, addr)
 	}
 	return addrs
+}
+
+// claim holds an address for the test, unless somebody has it.
+func claim(t testing.TB, addr string) bool {
+	t.Helper()
+	var listen net.ListenConfig
+	held, err := listen.ListenPacket(t.Context(), "udp", addr)
+	if err == nil {
+		var l net.Listener
+		if l, err = listen.Listen(t.Context(), "tcp", addr); err == nil {
+			_ = l.Close() // a server is to listen there
+			t.Cleanup(func() { _ = held.Close() })
+			return true
+		}
+		_ = held.Close()
+	}
+	if t.Context().Err() != nil {
+		t.Fatal(err)
+	}
+	return false
 }
 
 // freePorts is FreeAddrs as port numbers.
