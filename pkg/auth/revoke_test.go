@@ -45,7 +45,7 @@ func revoke(t testing.TB, js jetstream.JetStream, r auth.Revocation) {
 // until waits until a principal is revoked, or not any more.
 func until(t testing.TB, r *auth.Revocations, p *auth.Principal, revoked bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		changed := r.Changed()
 		err := r.Check(p)

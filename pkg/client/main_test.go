@@ -33,7 +33,7 @@ func connect(t testing.TB, url string, o Options) *Client {
 		t.Fatalf("connect: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		ctx, stop := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer stop()
 		_ = c.Close(ctx) // some tests leave events unacknowledged on purpose
 	})

@@ -87,7 +87,7 @@ func start(t *testing.T, o process.Options) *started {
 	case err := <-done:
 		once = true
 		t.Fatalf("did not start: %v", err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("not ready in time")
 	}
 	return s

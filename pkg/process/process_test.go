@@ -249,7 +249,7 @@ func TestCannotStart(t *testing.T) {
 			c.change(&conf)
 			p, err := process.New(process.Options{Name: "test", Config: conf, Embed: embedder, Log: slog.New(slog.DiscardHandler)})
 			if err == nil {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				defer cancel()
 				err = p.Run(ctx)
 			}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -68,6 +69,7 @@ func TestWhatWasRelayedIsSettledFirst(t *testing.T) {
 	for _, more := range []int{0, 10} {
 		b := bustest.Start(t, bustest.Spec(streams)).Bus()
 		o := options(b)
+		o.PinnedTTL = 3 * time.Second // the least: the first worker's place must become free
 		var mapped, committed int // by one worker after the other
 		var settled atomic.Int64
 		o.Map = func(_ context.Context, m relay.Message) (relay.Effects, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/topology"
 )
 
-const wait = 20 * time.Second
+const wait = 2 * time.Minute
 
 // streams adds SOURCE and TARGET to the platform.
 func streams(s *topology.Spec) {

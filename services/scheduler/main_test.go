@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test; nothing waits for it to pass.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // streams adds what the scheduler keeps to the platform.
 func streams(s *topology.Spec) { *s = s.And(Topology(topology.Options{})) }
