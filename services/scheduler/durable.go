@@ -74,7 +74,7 @@ func (d *durable) decide(ctx context.Context, m relay.Message) (relay.Effects, e
 		// An earlier one of the same schedule first has to be settled.
 		return relay.Effects{}, fault.New(fault.Unavailable, "an earlier occurrence is not settled yet")
 	}
-	have, err := d.store.load(ctx, address)
+	have, err := d.store.loadFor(ctx, address, due, m.At.Seq)
 	if err != nil {
 		return relay.Effects{}, err
 	}
@@ -256,7 +256,7 @@ func (d *durable) recover(ctx context.Context, m relay.Message) error {
 	if err != nil {
 		return nil // a dead letter by now
 	}
-	have, err := d.store.load(ctx, address)
+	have, err := d.store.loadFor(ctx, address, due, m.At.Seq)
 	if err != nil {
 		return err
 	}

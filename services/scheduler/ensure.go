@@ -79,7 +79,11 @@ func (s *Service) ensureStrike(ctx context.Context, want definition, again bool)
 			return err
 		}
 		if to == nil {
-			return s.store.heal(ctx, want.address())
+			now, err := s.store.look(ctx, want.address(), have.revision)
+			if err != nil {
+				return err
+			}
+			return s.store.heal(ctx, now)
 		}
 		if err := s.store.commit(ctx, change{have.revision, to}); !conflicted(err) {
 			return err

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -255,4 +257,56 @@ func TestTM8RemovedAlready(t *testing.T) {
 	if n, err := s.count(t.Context(), ">"); n != 0 || err != nil {
 		t.Errorf("%d remain, %v", n, err)
 	}
+}
+
+// deposed is a leader that was, and knows nothing of what its successor stores.
+type deposed struct {
+	stream.Caller
+	since *atomic.Bool
+}
+
+func (d deposed) Request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	if d.since.Load() && strings.Contains(m.Subject, ".STREAM.MSG.GET."+Schedules) {
+		return &nats.Msg{Data: []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)}, nil
+	}
+	return d.Caller.Request(ctx, m)
+}
+
+// TestTM8DeposedLeader: what is due is not given up because somebody who was the leader
+// says that there is no such schedule; what is really gone is.
+func TestTM8DeposedLeader(t *testing.T) {
+	bustest.Bubble(t, func(t *testing.T) {
+		srv := bustest.Start(t, bustest.InProcess(), bustest.Spec(streams))
+		var old atomic.Bool
+		r := newReplica(t, srv.Bus(), quiet, replace(func(s *Service) {
+			if s.store != nil { // once for the configuration alone
+				s.store.ask = deposed{s.store.ask, &old}
+			}
+		}))
+		for id, way := range map[string]string{"event": event1, "notice": `"action":{"notify":{"user":"anna"}}`} {
+			r.must("POST", "/v1/schedules", r.token(), `{"id":"`+id+`","rule":{"every":"1h"},`+way+`}`)
+		}
+		old.Store(true)
+		pass(2*time.Hour + time.Minute)
+		old.Store(false)
+		for _, id := range []string{"event", "notice"} {
+			have, err := r.s.store.load(t.Context(), addressOf("AA", id))
+			if err != nil || have.Arming != 3 {
+				t.Errorf("%s: arming %d after two occurrences, %v", id, have.Arming, err)
+			}
+		}
+		if n := len(stored(t, srv.Bus(), "evt.AA.ledger.close")); n != 2 {
+			t.Errorf("%d events of 2", n)
+		}
+
+		// And a due message of nothing at all is nobody's.
+		m := &nats.Msg{Subject: addressOf("AA", "gone").Due(subject.WayEvent), Data: encode(dueDoc{Tenant: "AA", ID: "gone", Arming: 7})}
+		if _, err := srv.Bus().JS.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if left, err := r.s.store.last(t.Context(), Schedules, m.Subject); left != nil || err != nil {
+			t.Errorf("it is still there: %v %v", left, err)
+		}
+	})
 }

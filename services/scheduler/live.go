@@ -60,7 +60,7 @@ func (s *Service) takeDue(ctx context.Context, m jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	have, err := s.store.load(ctx, address)
+	have, err := s.store.loadFor(ctx, address, due, meta.Sequence.Stream)
 	if err != nil {
 		return err
 	}

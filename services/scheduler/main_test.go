@@ -222,7 +222,7 @@ func listen(t testing.TB, nc *nats.Conn, pattern string) *heard {
 // stored are the events of a pattern in the log.
 func stored(t testing.TB, b *bus.Bus, pattern string) (list []event.Event) {
 	t.Helper()
-	s := &store{b: b}
+	s := newStore(b)
 	for seq := uint64(1); ; {
 		m, err := s.after(t.Context(), topology.Events, pattern, seq)
 		if err != nil {

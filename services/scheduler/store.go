@@ -34,16 +34,17 @@ const (
 	remainsFor  = 24 * time.Hour // what remains of a deleted schedule, so that a late writer is refused
 )
 
-// store is SCHEDULES: definitions and what is armed. All reads are answered by the
-// stream's leader.
+// store is SCHEDULES: definitions and what is armed. What is changed is read from the
+// stream's leader, and changed only if it is still so; see look for what is left alone.
 type store struct {
 	b      *bus.Bus
+	ask    stream.Caller
 	rules  *rules
 	gather gatherer // of changes that come one by one
 }
 
 func newStore(b *bus.Bus) *store {
-	s := &store{b: b, rules: newRules()}
+	s := &store{b: b, ask: stream.Conn{NC: b.NC, Within: callTimeout}, rules: newRules()}
 	s.gather.commit = s.batch
 	return s
 }
@@ -195,52 +196,12 @@ func (s *store) bury(ctx context.Context, a subject.Schedule, put func(context.C
 	}
 }
 
-// lookAfter is what is done about a due message that has no effect: what is left of
-// a deleted schedule goes, and a schedule that there is may have to be armed again.
-func (s *store) lookAfter(ctx context.Context, a subject.Schedule, due dueDoc, seq uint64) error {
-	have, err := s.load(ctx, a)
-	if err != nil {
-		return err
-	}
-	if due.Run != nil || !have.live() {
-		return s.remove(ctx, seq)
-	}
-	return s.heal(ctx, a)
-}
-
 // remains is what is kept of a deleted schedule.
 func (d *definition) remains() *definition {
 	return &definition{
 		Tenant: d.Tenant, ID: d.ID, Action: d.Action, Created: d.Created, Arming: d.Arming + 1,
 		Last: d.Last, Settled: d.Settled, Deleted: true,
 	}
-}
-
-// heal arms again what should be armed and is not. The server takes an armed
-// message away when it fires it, by subject: one that was written between its
-// decision and its doing goes with it. What it fired then comes with an old arming,
-// and whoever meets such a one looks here.
-func (s *store) heal(ctx context.Context, a subject.Schedule) error {
-	have, err := s.load(ctx, a)
-	if err != nil || !have.live() || have.Armed == nil {
-		return err
-	}
-	for _, subj := range []string{a.Armed(), a.Due(have.Action.way())} {
-		m, err := s.last(ctx, Schedules, subj)
-		if err != nil {
-			return err
-		}
-		var doc dueDoc
-		if m != nil && json.Unmarshal(m.Data, &doc) == nil && doc.Arming == have.Arming {
-			return nil
-		}
-	}
-	to := *have.definition
-	to.Arming++
-	if err := s.commit(ctx, change{have.revision, &to}); err != nil && !conflicted(err) {
-		return err
-	}
-	return nil
 }
 
 // subjects are the subjects that there are under a pattern. The server knows them
@@ -263,7 +224,7 @@ func (s *store) subjects(ctx context.Context, pattern string) (map[string]uint64
 // of is a stream that is read here. Its leader answers: the client library's own
 // reads may be answered by any replica.
 func (s *store) of(name string) stream.Stream {
-	return stream.Stream{Caller: stream.Conn{NC: s.b.NC, Within: callTimeout}, Name: name}
+	return stream.Stream{Caller: s.ask, Name: name}
 }
 
 // after is the first message under a pattern at or after a sequence; nil if there

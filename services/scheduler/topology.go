@@ -44,6 +44,7 @@ func Topology(o topology.Options) topology.Spec {
 		MaxMsgsPerSubject:  1,
 		MaxConsumers:       o.MaxConsumers,
 		Duplicates:         noDuplicates, // nothing here has a message id: revisions are the fence
+		AllowDirect:        true,         // for many subjects at one moment, see look
 		AllowMsgSchedules:  true,
 		AllowMsgTTL:        true,
 		AllowAtomicPublish: true,
