@@ -81,6 +81,7 @@ require (
 require (
 	github.com/belfry-events/belfry/pkg v0.0.0
 	github.com/belfry-events/belfry/proto v0.0.0
+	github.com/belfry-events/belfry/services/mailbox v0.0.0
 	github.com/belfry-events/belfry/services/objectevent v0.0.0
 	github.com/belfry-events/belfry/services/scheduler v0.0.0
 	github.com/cloudevents/sdk-go/protocol/nats/v2 v2.16.2

@@ -5,14 +5,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 )
 
-const defaultRounds = 5
+const defaultRounds = 6 // one of each blow
 
 // setting reads a number from the environment.
 func setting(t *testing.T, name string, or uint64) uint64 {
@@ -74,12 +73,8 @@ type chaos struct {
 }
 
 func (c *chaos) blows() []blow {
-	return []blow{
-		{"kill -9 of the active worker", c.killWorker},
-		{"kill -9 of the source's leader", func() string { return c.killLeader(source) }},
-		{"kill -9 of the target's leader", func() string { return c.killLeader([]string{target, box}[c.random.IntN(2)]) }},
-		{"freeze of the active worker", c.freezeWorker},
-	}
+	return append(c.leaders(c.cluster, source, target, box),
+		blow{"kill -9 of the active worker", c.killWorker}, blow{"freeze of the active worker", c.freezeWorker})
 }
 
 // victim is the worker of a random relay.
@@ -91,45 +86,19 @@ func (c *chaos) victim() (relay string, p *process) {
 // killWorker ends a worker; its successor stands by from then on.
 func (c *chaos) killWorker() string {
 	relay, p := c.victim()
-	p.kill()
-	c.wait(time.Duration(c.random.IntN(1000)) * time.Millisecond)
-	p.start()
-	return relay + " on " + p.name
+	return relay + " on " + c.kill(p, c.upTo(time.Second))
 }
 
-// killLeader ends a node and starts it again with what it had stored.
-func (c *chaos) killLeader(stream string) string {
-	p := c.leader(stream)
-	p.kill()
-	c.wait(time.Duration(c.random.IntN(2000)) * time.Millisecond)
-	p.start()
-	return stream + " on " + p.name
-}
-
-// freezeWorker makes a zombie: it sleeps longer than the pin, AckWait and every
-// request, one time in four also longer than the server keeps a batch open, and
-// then goes on as if nothing had been.
+// freezeWorker has one sleep longer than the pin, AckWait and every request, one time in
+// four also longer than the server keeps a batch open.
 func (c *chaos) freezeWorker() string {
 	const requests, openBatch = 5 * time.Second, 10 * time.Second
 	relay, p := c.victim()
-	asleep := requests + time.Duration(300+c.random.IntN(700))*time.Millisecond
+	asleep := requests + 300*time.Millisecond + c.upTo(700*time.Millisecond)
 	if c.random.IntN(4) == 0 {
 		asleep += openBatch - requests
 	}
-	p.signal(syscall.SIGSTOP)
-	c.wait(asleep)
-	p.signal(syscall.SIGCONT)
-	return fmt.Sprintf("%s on %s for %s", relay, p.name, asleep)
-}
-
-// wait lets the others go on.
-func (c *chaos) wait(d time.Duration) {
-	c.t.Helper()
-	select {
-	case <-time.After(d):
-	case <-c.t.Context().Done():
-		c.t.Fatal("test over")
-	}
+	return relay + " on " + c.freeze(p, asleep)
 }
 
 // settled waits until the cluster is whole and an event of each partition that

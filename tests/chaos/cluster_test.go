@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +108,34 @@ func (c *cluster) whole(streams ...string) {
 			}
 			return in.Leader != "" && len(in.Replicas) == nodes-1
 		})
+	}
+}
+
+// kill is kill -9 of a process, which starts again after a while with what it had stored.
+func (c *cluster) kill(p *process, away time.Duration) string {
+	c.t.Helper()
+	p.kill()
+	c.wait(away)
+	p.start()
+	return p.name
+}
+
+// freeze makes a zombie: it sleeps, and then goes on as if nothing had been.
+func (c *cluster) freeze(p *process, asleep time.Duration) string {
+	c.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	c.wait(asleep)
+	p.signal(syscall.SIGCONT)
+	return fmt.Sprintf("%s for %s", p.name, asleep)
+}
+
+// wait lets the others go on.
+func (c *cluster) wait(d time.Duration) {
+	c.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-c.t.Context().Done():
+		c.t.Fatal("test over")
 	}
 }
 

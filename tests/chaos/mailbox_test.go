@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/belfry-events/belfry/pkg/topology"
 	mailboxv1 "github.com/belfry-events/belfry/proto/belfry/mailbox/v1"
 	"github.com/belfry-events/belfry/proto/belfry/mailbox/v1/mailboxv1connect"
+	"github.com/belfry-events/belfry/services/mailbox"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 	// locks run out too.
 	partnerLock = 5
 
-	defaultMailboxRounds = 3
+	defaultMailboxRounds = 6 // one of each blow
 )
 
 // partner is a client system with one subscriber: it polls until it is told to
@@ -152,6 +152,30 @@ func code(err error) fault.Code {
 	return fault.Internal
 }
 
+// post is the mailbox service under test.
+type post struct {
+	*cluster
+	dealer
+	replicas []*replica
+	first    *partner
+}
+
+func (w *post) blows() []blow {
+	return append(w.leaders(w.cluster, topology.Events, mailbox.Stream, "KV_"+mailbox.StateBucket),
+		blow{"kill -9 of a replica", func() string { return w.kill(w.any(), w.upTo(time.Second)) }},
+		blow{"freeze of a replica", func() string { return w.freeze(w.any(), 6*time.Second) }})
+}
+
+func (w *post) any() *process { return w.replicas[w.random.IntN(len(w.replicas))].process }
+
+// settled waits until the cluster is whole, and a partner goes on.
+func (w *post) settled() {
+	w.t.Helper()
+	w.whole(topology.Events, mailbox.Stream, "KV_"+mailbox.StateBucket, "KV_"+topology.RelayCopies)
+	before := w.first.count()
+	bustest.Eventually(w.t, patience, "partners go on", func() bool { return w.first.count() > before })
+}
+
 // TestMailboxesLoseNothing kills replicas of the mailbox service and the leaders of
 // what they stand on, under load, and counts: from the answer to Subscribe on,
 // every event is confirmed by its partner once, in order (MB3, MB4, MB5, MB9).
@@ -159,7 +183,6 @@ func TestMailboxesLoseNothing(t *testing.T) {
 	rounds := setting(t, "BELFRY_CHAOS_ROUNDS", defaultMailboxRounds)
 	seed := setting(t, "BELFRY_CHAOS_SEED", rand.Uint64N(1_000_000))
 	sayf(t, "mailboxes: %d rounds, BELFRY_CHAOS_SEED=%d", rounds, seed)
-	random := rand.New(rand.NewPCG(seed, 1))
 
 	c := newCluster(t)
 	var replicas []*replica
@@ -207,42 +230,10 @@ func TestMailboxesLoseNothing(t *testing.T) {
 		polling.Go(p.poll)
 	}
 
-	streams := []string{topology.Events, "MAILBOX", "KV_belfry_mailbox", "KV_" + topology.RelayCopies}
-	blows := []func() string{
-		func() string {
-			r := replicas[random.IntN(len(replicas))]
-			r.kill()
-			pauseFor(t, time.Duration(random.IntN(1000))*time.Millisecond)
-			r.start()
-			return "kill -9 of " + r.name
-		},
-		func() string {
-			stream := streams[random.IntN(3)]
-			p := c.leader(stream)
-			p.kill()
-			pauseFor(t, time.Duration(random.IntN(2000))*time.Millisecond)
-			p.start()
-			return "kill -9 of the leader of " + stream
-		},
-		func() string {
-			r := replicas[random.IntN(len(replicas))]
-			r.signal(syscall.SIGSTOP)
-			pauseFor(t, 6*time.Second)
-			r.signal(syscall.SIGCONT)
-			return "freeze of " + r.name
-		},
-	}
-	order := random.Perm(len(blows))
-	for i := range rounds {
-		began := time.Now()
-		what := blows[order[int(i)%len(order)]]()
-		c.whole(streams...)
-		before := partners[0].count()
-		bustest.Eventually(t, patience, "partners go on", func() bool { return partners[0].count() > before })
-		sayf(t, "mailboxes, round %d: %s: well after %s", i+1, what, time.Since(began).Round(time.Millisecond))
-		if t.Failed() {
-			return
-		}
+	w := &post{cluster: c, dealer: newDealer(seed), replicas: replicas, first: partners[0]}
+	w.rounds(t, rounds, time.Second, w)
+	if t.Failed() {
+		return
 	}
 	close(source.stop)
 	<-source.ended
@@ -289,15 +280,6 @@ func firstDifference(got, want []int) string {
 }
 
 func topicName(n int) string { return "t" + strconv.Itoa(n) }
-
-func pauseFor(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		t.Fatal("test over")
-	}
-}
 
 // business publishes events, one after the other, each until it is stored. The n-th
 // is about topic n modulo mailboxTopics, so the order over all topics is that of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 	"github.com/belfry-events/belfry/services/objectevent"
 )
 
-const operationRounds = 5 // one of each blow
+const operationRounds = 6 // one of each blow
 
 // deciders is the object-event service under test: two processes that share eight
 // partitions, and a source system that reports to them.
@@ -69,51 +68,14 @@ func newDeciders(t *testing.T, seed uint64) *deciders {
 }
 
 func (w *deciders) blows() []blow {
-	killLeader := func(stream string) func() string {
-		return func() string {
-			p := w.leader(stream)
-			p.kill()
-			w.wait(time.Duration(w.random.IntN(2000)) * time.Millisecond)
-			p.start()
-			return p.name
-		}
-	}
-	return []blow{
-		{"kill -9 of a worker", w.killWorker},
-		{"kill -9 of the leader of OPERATIONS", killLeader(objectevent.Operations)},
-		{"kill -9 of the leader of TRASH", killLeader(objectevent.Trash)},
-		{"kill -9 of the leader of EVENTS", killLeader(topology.Events)},
-		{"freeze of a worker", w.freezeWorker},
-	}
+	return append(w.leaders(w.cluster, objectevent.Operations, objectevent.Trash, topology.Events),
+		blow{"kill -9 of a worker", func() string { return w.kill(w.any(), w.upTo(time.Second)) }},
+		// In the middle of whatever it does, between events and the record of the trash
+		// that follows from them as well, for longer than its place is kept.
+		blow{"freeze of a worker", func() string { return w.freeze(w.any(), 6*time.Second+w.upTo(time.Second)) }})
 }
 
-func (w *deciders) killWorker() string {
-	p := w.all[w.random.IntN(len(w.all))]
-	p.kill()
-	w.wait(time.Duration(w.random.IntN(1000)) * time.Millisecond)
-	p.start()
-	return p.name
-}
-
-// freezeWorker stops a worker in the middle of whatever it does, between events and the
-// record of the trash that follows from them as well, for longer than its place is kept.
-func (w *deciders) freezeWorker() string {
-	p := w.all[w.random.IntN(len(w.all))]
-	asleep := 6*time.Second + time.Duration(w.random.IntN(1000))*time.Millisecond
-	p.signal(syscall.SIGSTOP)
-	w.wait(asleep)
-	p.signal(syscall.SIGCONT)
-	return fmt.Sprintf("%s for %s", p.name, asleep)
-}
-
-func (w *deciders) wait(d time.Duration) {
-	w.t.Helper()
-	select {
-	case <-time.After(d):
-	case <-w.t.Context().Done():
-		w.t.Fatal("test over")
-	}
-}
+func (w *deciders) any() *process { return w.all[w.random.IntN(len(w.all))].process }
 
 // settled waits until the cluster is whole, and an operation of each object that was
 // reported after this call has been decided.

@@ -37,13 +37,30 @@ func (d *dealer) draw(blows []blow) blow {
 	return b
 }
 
+// upTo is a random time.
+func (d *dealer) upTo(longest time.Duration) time.Duration {
+	return time.Duration(d.random.Int64N(longest.Milliseconds())) * time.Millisecond
+}
+
+// leaders are what can happen to whoever leads one of some streams: it dies, or it sleeps
+// for longer than anybody waits for it, and goes on as if it were the leader still.
+func (d *dealer) leaders(c *cluster, streams ...string) (blows []blow) {
+	for _, stream := range streams {
+		blows = append(blows, blow{"kill -9 of the leader of " + stream, func() string { return c.kill(c.leader(stream), d.upTo(2*time.Second)) }})
+	}
+	return append(blows, blow{"freeze of a leader", func() string {
+		stream := streams[d.random.IntN(len(streams))]
+		return "of " + stream + ", " + c.freeze(c.leader(stream), 5*time.Second+d.upTo(7*time.Second))
+	}})
+}
+
 // rounds deals n blows, each after a quiet of up to the one that is given, and waits
 // after each until all is well. It ends early when the test has failed.
 func (d *dealer) rounds(t *testing.T, n uint64, quiet time.Duration, w victims) (done []round) {
 	t.Helper()
 	for i := range n {
 		b := d.draw(w.blows())
-		w.wait(time.Duration(d.random.Int64N(quiet.Milliseconds())) * time.Millisecond)
+		w.wait(d.upTo(quiet))
 		r := round{from: time.Now()}
 		r.name = b.name + ", " + b.strike()
 		w.settled()

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ const interval = 5 * time.Second
 const (
 	defaultSchedules = 100
 	defaultFreeze    = 6 // seconds: longer than the pin and every request
-	scheduleRounds   = 4 // at least one of each blow
+	scheduleRounds   = 5 // one of each blow
 )
 
 // timers is the schedulers under test, each a process that has nothing in common
@@ -31,7 +30,7 @@ const (
 type timers struct {
 	*cluster
 	dealer
-	freeze time.Duration
+	asleep time.Duration // when it is frozen
 	all    []*replica
 	ids    []string // of the schedules
 }
@@ -44,7 +43,7 @@ func TestTM6EveryOccurrenceOnce(t *testing.T) {
 	n := setting(t, "BELFRY_CHAOS_SCHEDULES", defaultSchedules)
 	sayf(t, "%d rounds with %d schedules every %s, BELFRY_CHAOS_SEED=%d", rounds, n, interval, seed)
 	w := newTimers(t, seed)
-	w.freeze = time.Duration(setting(t, "BELFRY_CHAOS_FREEZE", defaultFreeze)) * time.Second
+	w.asleep = time.Duration(setting(t, "BELFRY_CHAOS_FREEZE", defaultFreeze)) * time.Second
 	w.arm(int(n))
 	w.settled()
 	w.rounds(t, rounds, 2*time.Second, w)
@@ -73,20 +72,10 @@ func newTimers(t *testing.T, seed uint64) *timers {
 }
 
 func (w *timers) blows() []blow {
-	return []blow{
-		{"kill -9 of a scheduler", w.killTimer},
-		{"kill -9 of the leader of SCHEDULES", func() string { return w.killLeader(scheduler.Schedules) }},
-		{"kill -9 of the leader of EVENTS", func() string { return w.killLeader(topology.Events) }},
-		{"freeze of a scheduler", w.freezeTimer},
-	}
-}
-
-func (w *timers) killTimer() string {
-	p := w.active()
-	p.kill()
-	w.wait(time.Duration(w.random.IntN(1000)) * time.Millisecond)
-	p.start()
-	return p.name
+	return append(w.leaders(w.cluster, scheduler.Schedules, topology.Events),
+		blow{"kill -9 of a scheduler", func() string { return w.kill(w.active().process, w.upTo(time.Second)) }},
+		// In the middle of whatever it does. The other one takes its work over.
+		blow{"freeze of a scheduler", func() string { return w.freeze(w.active().process, w.asleep) }})
 }
 
 // active is the scheduler that brings events into the log: the one whose count of
@@ -126,33 +115,6 @@ func (r *replica) metric(ctx context.Context, name string) (lines string) {
 		}
 	}
 	return lines
-}
-
-func (w *timers) killLeader(stream string) string {
-	p := w.leader(stream)
-	p.kill()
-	w.wait(time.Duration(w.random.IntN(2000)) * time.Millisecond)
-	p.start()
-	return p.name
-}
-
-// freezeTimer stops a scheduler in the middle of whatever it does. The other one
-// takes its work over, and when it wakes it goes on as if nothing had been.
-func (w *timers) freezeTimer() string {
-	p := w.active()
-	p.signal(syscall.SIGSTOP)
-	w.wait(w.freeze)
-	p.signal(syscall.SIGCONT)
-	return fmt.Sprintf("%s for %s", p.name, w.freeze)
-}
-
-func (w *timers) wait(d time.Duration) {
-	w.t.Helper()
-	select {
-	case <-time.After(d):
-	case <-w.t.Context().Done():
-		w.t.Fatal("test over")
-	}
 }
 
 // settled waits until the cluster is whole, and an occurrence has become an event
