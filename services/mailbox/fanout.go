@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/relay"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
@@ -57,12 +58,23 @@ func (f *fanout) options(o Options) relay.Options {
 	}
 }
 
-// open reads the table anew: another worker may have changed it.
-func (f *fanout) open(ctx context.Context, _ event.Cursor) error {
+// open reads the table anew: another worker may have changed it. The cursor lies in one
+// batch with what changes the table: who has it as far as the relay is has all of it, and
+// one that was the leader, and does not know yet that it is not, is asked again.
+func (f *fanout) open(ctx context.Context, last event.Cursor) error {
 	began := time.Now()
 	cursor, there, err := f.copies.Last(ctx, subject.MailboxCursor)
-	if err != nil || !there {
+	if err != nil {
 		return fmt.Errorf("read the table's end: %w", err)
+	}
+	var at event.Cursor
+	if there {
+		if at, err = relay.Told(cursor.Data); err != nil {
+			return err
+		}
+	}
+	if !there || at.Seq < last.Seq {
+		return fault.New(fault.Unavailable, "whoever answers for %s is behind; it is asked again", Stream)
 	}
 	t := newTable()
 	var ended []*subscription

@@ -12,6 +12,7 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/bus/bustest"
 	"github.com/belfry-events/belfry/pkg/event"
+	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
 
@@ -333,5 +334,25 @@ func TestOE5OneChangeSetsManyRulesOff(t *testing.T) {
 	var all struct{ Alerts []shownAlert }
 	if w.ask(w.administrator(), "GET", "/v1/alerts", nil, &all); len(all.Alerts) != rules {
 		t.Errorf("%d rules are shown", len(all.Alerts))
+	}
+}
+
+// TestOE5TheRulesAreReadWhole: who has not come as far as the relay has, and lacks the rule
+// that was set last, is not believed.
+func TestOE5TheRulesAreReadWhole(t *testing.T) {
+	t.Parallel()
+	w := newOpWorld(t)
+	w.set(object{"message": "{{object}}"})
+	state, err := w.s.alerts.store.events.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := event.Cursor{Epoch: state.Epoch, Seq: state.Last}
+	if all, err := w.s.alerts.store.all(t.Context(), at); err != nil || len(all) != 1 {
+		t.Errorf("%v %v", all, err)
+	}
+	at.Seq += 1000
+	if _, err := w.s.alerts.store.all(t.Context(), at); fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("from somebody who is behind: %v", err)
 	}
 }
