@@ -24,11 +24,11 @@
 // # State
 //
 // OPERATIONS, a queue in eight partitions over tenant and object, each with one
-// durable, out of which goes what is relayed; TRASH, trash.<tenant>.<topic>.<object>, by compare-and-set with the
-// operation's id; ctl.op.<tenant>.<id> in EVENTS, which operations have been
-// relayed, for as long as EVENTS keeps it; VERDICTS, and buckets for hooks, deletions
-// and alerts; ctl.alert.<tenant> and ctl.alerted.… in EVENTS, how rules changed and
-// when they last spoke.
+// durable, out of which goes what is relayed; TRASH, trash.<tenant>.<topic>.<object>,
+// by compare-and-set with the operation's id; ctl.op.<tenant>.<id> in EVENTS, which
+// operations have been relayed, for as long as EVENTS keeps it; VERDICTS, and buckets
+// for hooks, deletions and alerts; ctl.alert.<tenant> and ctl.alerted.… in EVENTS, how
+// rules changed and when they last spoke.
 //
 // # Promises
 //

@@ -17,6 +17,7 @@
 //
 //	definition.go  what a schedule is, and how its next occurrence is armed
 //	store.go       SCHEDULES: every change is one batch, guarded by the definition's revision
+//	look.go        what is left alone: decided by somebody who has all of it
 //	decide.go      what becomes of an occurrence, and of those missed; arithmetic only
 //	durable.go     due.evt: the relay into EVENTS, exactly once
 //	live.go        due.clock, due.rt: core NATS, at least once with an id that says which
