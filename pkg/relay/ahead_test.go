@@ -70,7 +70,7 @@ func TestWhatWasRelayedIsSettledFirst(t *testing.T) {
 		b := bustest.Start(t, bustest.Spec(streams)).Bus()
 		o := options(b)
 		o.PinnedTTL = 3 * time.Second // the least: the first worker's place must become free
-		var mapped, committed int // by one worker after the other
+		var mapped, committed int     // by one worker after the other
 		var settled atomic.Int64
 		o.Map = func(_ context.Context, m relay.Message) (relay.Effects, error) {
 			if mapped++; settled.Load() < int64(committed) {
