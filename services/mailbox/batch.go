@@ -91,23 +91,28 @@ func (s *Service) ConfirmBatch(ctx context.Context, r *mailboxv1.ConfirmBatchReq
 		}
 		answer.Reset()
 		seqs = seqs[:0]
+		decided := false
 		for _, item := range r.GetItems() {
 			seq := s.sequence(item.GetMessageId())
 			result := &mailboxv1.ConfirmResult{MessageId: item.GetMessageId(), Confirmed: true}
 			answer.Results = append(answer.Results, result)
 			err := s.confirmOne(st, seq, parseLock(item.GetLockId()))
 			if errors.Is(err, errNotHolder) {
-				err = s.tell(s.refuse(ctx, id, st, seq))
+				var refused error
+				if refused, err = s.refuse(ctx, id, st, seq); refused != nil {
+					decided, err = true, refused
+				}
+				err = s.tell(err)
 			}
 			switch {
 			case err == nil:
-				seqs = append(seqs, seq)
+				decided, seqs = true, append(seqs, seq)
 			case !errors.Is(err, errUnchanged):
 				code, text := string(fault.CodeOf(err)), fault.From(err).Error()
 				result.Confirmed, result.Code, result.Message = false, &code, &text
 			}
 		}
-		if len(seqs) == 0 {
+		if !decided {
 			return errUnchanged
 		}
 		return nil

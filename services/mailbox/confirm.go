@@ -130,33 +130,47 @@ func (s *Service) held(ctx context.Context, r holds, f func(st *state, seq, lock
 		return fault.Field(fault.InvalidRequest, "lockId", "must not be empty")
 	}
 	seq, lock := s.sequence(r.GetMessageId()), parseLock(r.GetLockId())
-	return s.change(ctx, id, func(_ *desk, st *state) error {
+	var refused error
+	err := s.change(ctx, id, func(_ *desk, st *state) (err error) {
+		refused = nil
 		if err := living(st); err != nil {
 			return err
 		}
-		err := f(st, seq, lock)
-		if errors.Is(err, errNotHolder) {
-			return s.refuse(ctx, id, st, seq)
+		if err = f(st, seq, lock); errors.Is(err, errNotHolder) {
+			refused, err = s.refuse(ctx, id, st, seq)
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return refused
 }
 
 // refuse is what the holder of a wrong lock is told: lock_lost if there is, or just
-// was, such a message, else that there is none.
-func (s *Service) refuse(ctx context.Context, id string, st *state, seq uint64) error {
+// was, such a message, else that there is none. The document is written nevertheless,
+// as it is: an earlier try of the same call, whose answer was lost, may be on its way
+// still, and would confirm what its caller is told here it has not. Whichever is written
+// first, the other one is refused for it and decided anew. err says that nothing is known.
+func (s *Service) refuse(ctx context.Context, id string, st *state, seq uint64) (refused, err error) {
 	_, waits := st.find(seq)
 	_, confirmed := st.Confirmed.of(seq)
 	switch {
+	case seq == 0: // no id of ours, so no try of it either
+		return nil, unknownMessage()
 	case waits, confirmed:
-		return lockLost()
-	case seq == 0, st.standing(seq, time.Now()) == gone:
-		return unknownMessage()
+		return lockLost(), nil
+	case st.standing(seq, time.Now()) == gone:
+		return unknownMessage(), nil
 	}
-	if _, err := s.pickFromLeader(ctx, id, st, seq); err != nil {
-		return err
+	_, err = s.pickFromLeader(ctx, id, st, seq)
+	switch {
+	case err == nil:
+		return lockLost(), nil // it has not been received
+	case fault.CodeOf(err) == fault.MessageUnknown:
+		return err, nil
 	}
-	return lockLost() // it has not been received
+	return nil, err
 }
 
 func lockLost() error {

@@ -47,6 +47,7 @@ type partner struct {
 	mu        sync.Mutex
 	confirmed []int          // numbers of events, in the order of their confirms
 	by        map[string]int // message → how many locks have confirmed it
+	doubts    []string       // what it was told instead of an answer that was lost
 }
 
 // on is a replica, another one each time.
@@ -111,6 +112,7 @@ func (p *partner) take(message string, lock int32) {
 			}
 			continue
 		case fault.MessageUnknown:
+			p.doubtf("message %s is unknown when it is received", message)
 			return // confirmed by a call whose answer was lost
 		default:
 			p.t.Errorf("receive: %v", err)
@@ -134,12 +136,19 @@ func (p *partner) take(message string, lock int32) {
 			p.mu.Unlock()
 			return
 		case fault.LockLost:
+			p.doubtf("event %d, message %s: %v", event.Data.N, message, err)
 			continue // it took too long: the same message again
 		default:
 			p.t.Errorf("confirm: %v", err)
 			return
 		}
 	}
+}
+
+func (p *partner) doubtf(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubts = append(p.doubts, time.Now().Format("05.000 ")+fmt.Sprintf(format, args...))
 }
 
 func code(err error) fault.Code {
@@ -238,10 +247,13 @@ func TestMailboxesLoseNothing(t *testing.T) {
 	close(source.stop)
 	<-source.ended
 	last := source.published()
-	for _, p := range partners { // the relay has passed the last event
-		for want := len(source.of(p.topics, from, last)); p.count() < want; {
-			before := p.count() // a slow machine has many to catch up with
-			bustest.Eventually(t, patience, "one more event arrives", func() bool { return p.count() > before })
+	for _, p := range partners { // a slow machine has many to catch up with
+		for want, since := len(source.of(p.topics, from, last)), time.Now(); p.count() < want && time.Since(since) < patience; {
+			before := p.count()
+			w.wait(100 * time.Millisecond)
+			if p.count() > before {
+				since = time.Now()
+			}
 		}
 	}
 	stop.Store(true)
@@ -252,6 +264,9 @@ func TestMailboxesLoseNothing(t *testing.T) {
 		want := source.of(p.topics, from, last)
 		total += len(want)
 		if !slices.Equal(p.confirmed, want) {
+			for _, why := range p.doubts {
+				t.Logf("partner %d: %s", i, why)
+			}
 			t.Errorf("partner %d confirmed %d events of %d: %s", i, len(p.confirmed), len(want), firstDifference(p.confirmed, want))
 		}
 		for message, n := range p.by {
