@@ -47,6 +47,13 @@ type Stream struct {
 	Down func(name string, err error) error
 }
 
+// Behind is the fault of an answer by somebody who has not come as far as the asker
+// knows the stream to be: a replica that lags, or a leader that has been deposed and does
+// not know it yet. Asked again, another one answers, or the same one knows more.
+func Behind(name string) error {
+	return fault.New(fault.Unavailable, "whoever answers for stream %s is behind; it is asked again", name)
+}
+
 // Down is the fault of a stream that does not answer as it should.
 func Down(name string, err error) error {
 	refused, ok := errors.AsType[*jetstream.APIError](err)

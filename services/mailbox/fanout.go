@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
 	"github.com/belfry-events/belfry/pkg/topology"
@@ -74,7 +74,7 @@ func (f *fanout) open(ctx context.Context, last event.Cursor) error {
 		}
 	}
 	if !there || at.Seq < last.Seq {
-		return fault.New(fault.Unavailable, "whoever answers for %s is behind; it is asked again", Stream)
+		return stream.Behind(Stream)
 	}
 	t := newTable()
 	var ended []*subscription

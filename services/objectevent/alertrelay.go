@@ -11,8 +11,10 @@ import (
 
 	"github.com/belfry-events/belfry/pkg/event"
 	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/telemetry"
+	"github.com/belfry-events/belfry/pkg/topology"
 )
 
 // alerter is the relay EVENTS → EVENTS: a change becomes the alerts of the rules that
@@ -41,13 +43,17 @@ func (a *alerter) Open(ctx context.Context, last event.Cursor) error {
 	if err != nil {
 		return err
 	}
+	// Whoever tells of the records must have come to the place.
+	state, err := a.store.events.State(ctx)
+	switch {
+	case err != nil:
+		return err
+	case state.Last < last.Seq:
+		return stream.Behind(topology.Events)
+	}
 	a.table, a.throttle, a.failing = alertTableOf(all), newThrottle(a.store.events), map[string]map[string]*failing{}
 	a.stats.rules.Set(float64(a.table.living))
 	a.log.InfoContext(ctx, "alert rules read", telemetry.KeyCount, a.table.living, telemetry.KeyDuration, time.Since(began))
-	state, err := a.store.events.State(ctx)
-	if err != nil {
-		return err
-	}
 	return a.counters.open(ctx, all, state.Epoch)
 }
 

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/belfry-events/belfry/pkg/event"
-	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/relay"
+	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 	"github.com/belfry-events/belfry/pkg/topology"
 )
@@ -98,7 +98,7 @@ func (w *worker) receipts(ctx context.Context, subjs []string, upTo event.Cursor
 				break
 			}
 			if try == lookTries {
-				return nil, fault.New(fault.Unavailable, "a replica of the log is behind; it is asked again")
+				return nil, stream.Behind(topology.Events)
 			}
 		}
 		subjs = subjs[n:]

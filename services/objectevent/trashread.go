@@ -7,7 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/belfry-events/belfry/pkg/fault"
 	"github.com/belfry-events/belfry/pkg/stream"
 	"github.com/belfry-events/belfry/pkg/subject"
 )
@@ -33,9 +32,6 @@ func newLookout(t *trash, partition int) *lookout {
 	return &lookout{trash: t, fence: subject.TrashFence(partition), records: map[string]trashRecord{}}
 }
 
-// errBehind: nobody who has everything has answered.
-var errBehind = fault.New(fault.Unavailable, "a replica of the trash is behind; it is asked again")
-
 // at is the record under a subject. Code unavailable.
 func (l *lookout) at(ctx context.Context, where string) (r trashRecord, err error) {
 	if r, ok := l.records[where]; ok {
@@ -46,7 +42,7 @@ func (l *lookout) at(ctx context.Context, where string) (r trashRecord, err erro
 	}
 	r, ok := l.records[where]
 	if !ok {
-		return r, errBehind
+		return r, stream.Behind(Trash)
 	}
 	return r, nil
 }
@@ -68,7 +64,7 @@ func (l *lookout) has(ctx context.Context, filter string) (bool, error) {
 		return false, err
 	case !some && upTo < l.newest:
 		l.newest = 0
-		return false, errBehind
+		return false, stream.Behind(Trash)
 	}
 	return some, nil
 }

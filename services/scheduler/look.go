@@ -42,7 +42,7 @@ func (s *store) look(ctx context.Context, a subject.Schedule, since uint64) (v v
 	if v.kept, err = s.load(ctx, a); err != nil || v.definition == nil {
 		return v, err
 	}
-	return v, fault.New(fault.Unavailable, "a replica of %s is behind; it is asked again", Schedules)
+	return v, stream.Behind(Schedules)
 }
 
 func (s *store) latest(ctx context.Context, a subject.Schedule) (map[string]stream.Message, uint64, error) {
